@@ -1,0 +1,1 @@
+"""The bit-exact golden model: formats, exact arithmetic and quantizers, in NumPy alone."""

@@ -1,0 +1,253 @@
+"""Number formats: the only place where a code has a meaning.
+
+A *step* is the scale of a quantized tensor; a *half step* is half of it. A code of ``b`` bits is
+kept as an unsigned ``uint8`` in 0 … 2^b − 1. The full specification is ``docs/dint.md``.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+ACTIVATION_BITS = 8
+ACTIVATION_MIN = -128
+ACTIVATION_MAX = 127
+
+
+class Kind(enum.Enum):
+    """How the codes of a format are read."""
+
+    #: b-bit two's complement integers.
+    INTEGER = "int"
+    #: Two's complement, except that the two most negative codes are +1/2 and −1/2.
+    DINT = "dint"
+
+
+#: Narrowest width of each kind; the widest of both is 8 bits.
+_MINIMUM_BITS = {Kind.INTEGER: 2, Kind.DINT: 3}
+_MAXIMUM_BITS = 8
+
+
+@dataclass(frozen=True)
+class Format:
+    """A weight format (docs/dint.md, section 1).
+
+    Parameters
+    ----------
+    kind : Kind
+        Integer or dINT.
+    bits : int
+        Width of a code, 2 … 8 for integers and 3 … 8 for dINT.
+
+    Raises
+    ------
+    TypeError
+        If ``kind`` is not a :class:`Kind` or ``bits`` not an int.
+    ValueError
+        If ``bits`` is out of range.
+    """
+
+    kind: Kind
+    bits: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kind, Kind):
+            raise TypeError(f"kind must be a Kind, not {self.kind!r}")
+        if not isinstance(self.bits, int) or isinstance(self.bits, bool):
+            raise TypeError(f"bits must be an int, not {self.bits!r}")
+        if not _MINIMUM_BITS[self.kind] <= self.bits <= _MAXIMUM_BITS:
+            raise ValueError(
+                f"bits must be {_MINIMUM_BITS[self.kind]} to {_MAXIMUM_BITS} "
+                f"for {self.kind.value}, not {self.bits}"
+            )
+
+    @property
+    def name(self) -> str:
+        """Name for people: ``INT8``, ``dINT4``."""
+        return f"{'dINT' if self.is_dint else 'INT'}{self.bits}"
+
+    @property
+    def is_dint(self) -> bool:
+        """Whether two codes are denormals."""
+        return self.kind is Kind.DINT
+
+    @property
+    def codes(self) -> int:
+        """Number of codes, 2^bits."""
+        return 1 << self.bits
+
+    @property
+    def units_per_step(self) -> int:
+        """Hardware units in a step: 2 (half steps) for dINT, 1 for integers."""
+        return 2 if self.is_dint else 1
+
+    @property
+    def minimum(self) -> int:
+        """Smallest integer, in steps."""
+        return -(1 << (self.bits - 1)) + (2 if self.is_dint else 0)
+
+    @property
+    def maximum(self) -> int:
+        """Largest integer, in steps."""
+        return (1 << (self.bits - 1)) - 1
+
+    @property
+    def denormals(self) -> tuple[int, int] | None:
+        """Codes of +1/2 and −1/2, or None for an integer format."""
+        most_negative = 1 << (self.bits - 1)
+        return (most_negative, most_negative + 1) if self.is_dint else None
+
+    @cached_property
+    def half_steps(self) -> NDArray[np.int16]:
+        """Value of every code, int16, shape ``(codes,)``, in half steps."""
+        codes = np.arange(self.codes, dtype=np.int16)
+        sign = np.int16(1 << (self.bits - 1))
+        table = 2 * ((codes ^ sign) - sign)
+        if self.denormals is not None:
+            table[list(self.denormals)] = (1, -1)
+        table.setflags(write=False)
+        return table
+
+    @cached_property
+    def _code_of_half_step(self) -> NDArray[np.uint8]:
+        """Code of the half-step value ``i + 2 * minimum``; only representable values are used."""
+        table = np.zeros(2 * (self.maximum - self.minimum) + 1, dtype=np.uint8)
+        table[self.half_steps - 2 * self.minimum] = np.arange(self.codes)
+        return table
+
+    def check_codes(self, codes: NDArray[np.uint8]) -> None:
+        """Refuse what is no array of codes of this format.
+
+        Raises
+        ------
+        TypeError
+            If ``codes`` is not a uint8 array.
+        ValueError
+            If a code is out of range.
+        """
+        if not isinstance(codes, np.ndarray) or codes.dtype != np.uint8:
+            kind = codes.dtype if isinstance(codes, np.ndarray) else type(codes).__name__
+            raise TypeError(f"{self.name} codes must be a uint8 array, not {kind}")
+        if codes.size and int(codes.max()) >= self.codes:
+            raise ValueError(
+                f"{self.name} codes must be 0 to {self.codes - 1}, not {int(codes.max())}"
+            )
+
+    def decode(self, codes: NDArray[np.uint8]) -> NDArray[np.int16]:
+        """Values of codes in half steps, int16, same shape (docs/dint.md, section 1).
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`check_codes`.
+        """
+        self.check_codes(codes)
+        return self.half_steps[codes]
+
+    def to_units(self, codes: NDArray[np.uint8]) -> NDArray[np.int16]:
+        """The integers that the hardware multiplies: half steps for dINT, steps for integers."""
+        return self.decode(codes) // np.int16(2 // self.units_per_step)
+
+    def encode(self, steps: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Round to the nearest value, ties away from zero, and saturate (docs/dint.md, section 2).
+
+        Parameters
+        ----------
+        steps : float array, any shape
+            Real values divided by the scale, in steps.
+
+        Returns
+        -------
+        uint8 array of the same shape, codes.
+
+        Raises
+        ------
+        TypeError
+            If ``steps`` is not a floating-point array.
+        ValueError
+            If a value is NaN or infinite.
+        """
+        if not isinstance(steps, np.ndarray) or not np.issubdtype(steps.dtype, np.floating):
+            kind = steps.dtype if isinstance(steps, np.ndarray) else type(steps).__name__
+            raise TypeError(f"values to encode must be a floating-point array, not {kind}")
+        if not np.isfinite(steps).all():
+            raise ValueError("values to encode must be finite, not NaN or infinite")
+        magnitude = np.abs(steps)
+        # A value minus its truncation is exact in floating point, a value plus 1/2 is not.
+        whole = np.trunc(magnitude)
+        doubled = 2 * (whole + (magnitude - whole >= 0.5))
+        if self.is_dint:
+            doubled = np.where((magnitude >= 0.25) & (magnitude < 0.75), 1.0, doubled)
+        half_steps = np.clip(np.copysign(doubled, steps), 2 * self.minimum, 2 * self.maximum)
+        return self._code_of_half_step[half_steps.astype(np.int16) - 2 * self.minimum]
+
+    def product_range(self) -> tuple[int, int]:
+        """Least and greatest product with an INT8 activation, in hardware units."""
+        per_unit = 2 // self.units_per_step
+        low = int(self.half_steps.min()) // per_unit
+        high = int(self.half_steps.max()) // per_unit
+        corners = [w * a for w in (low, high) for a in (ACTIVATION_MIN, ACTIVATION_MAX)]
+        return min(corners), max(corners)
+
+    @property
+    def product_bits(self) -> int:
+        """Signed width that holds every product with an INT8 activation."""
+        return _signed_bits(*self.product_range())
+
+    def accumulator_bits(self, depth: int) -> int:
+        """Signed width that holds every sum of ``depth`` products (docs/dint.md, section 4).
+
+        Raises
+        ------
+        ValueError
+            If ``depth`` is not positive.
+        """
+        if depth < 1:
+            raise ValueError(f"depth must be positive, not {depth}")
+        low, high = self.product_range()
+        return _signed_bits(depth * low, depth * high)
+
+    def max_depth(self, accumulator_bits: int) -> int:
+        """Greatest depth whose sums all fit ``accumulator_bits`` signed bits."""
+        low, high = self.product_range()
+        limit = 1 << (accumulator_bits - 1)
+        return min(limit // -low, (limit - 1) // high)
+
+
+def _signed_bits(low: int, high: int) -> int:
+    """Width of the two's complement number that holds ``low`` (negative) to ``high``."""
+    return max((-low - 1).bit_length(), high.bit_length()) + 1
+
+
+def integer(bits: int) -> Format:
+    """The two's complement format of 2 … 8 bits."""
+    return Format(Kind.INTEGER, bits)
+
+
+def dint(bits: int) -> Format:
+    """The dINT format of 3 … 8 bits."""
+    return Format(Kind.DINT, bits)
+
+
+INT8 = integer(8)
+INT4 = integer(4)
+DINT4 = dint(4)
+
+
+def parse(name: str) -> Format:
+    """The format called ``name``, in any case: ``int2`` … ``int8``, ``dint3`` … ``dint8``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such format.
+    """
+    formats = [integer(b) for b in range(2, 9)] + [dint(b) for b in range(3, 9)]
+    by_name = {f.name.lower(): f for f in formats}
+    if name.lower() not in by_name:
+        raise ValueError(f"format must be int2 to int8 or dint3 to dint8, not {name!r}")
+    return by_name[name.lower()]
