@@ -13,6 +13,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from dintmac.golden.checks import check_real
+
 ACTIVATION_BITS = 8
 ACTIVATION_MIN = -128
 ACTIVATION_MAX = 127
@@ -171,19 +173,27 @@ class Format:
         ValueError
             If a value is NaN or infinite.
         """
-        if not isinstance(steps, np.ndarray) or not np.issubdtype(steps.dtype, np.floating):
-            kind = steps.dtype if isinstance(steps, np.ndarray) else type(steps).__name__
-            raise TypeError(f"values to encode must be a floating-point array, not {kind}")
-        if not np.isfinite(steps).all():
-            raise ValueError("values to encode must be finite, not NaN or infinite")
-        magnitude = np.abs(steps)
-        # A value minus its truncation is exact in floating point, a value plus 1/2 is not.
-        whole = np.trunc(magnitude)
-        doubled = 2 * (whole + (magnitude - whole >= 0.5))
+        half_steps = self.round(steps).astype(np.int16)
+        codes: NDArray[np.uint8] = self._code_of_half_step[half_steps - 2 * self.minimum]
+        return codes
+
+    def round(self, steps: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The values that :meth:`encode` chooses, in half steps, in the dtype of ``steps``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`encode`.
+        """
+        check_real("values to encode", steps)
+        # Saturate first: doubling the greatest floats would overflow.
+        magnitude = np.minimum(np.abs(steps), self.codes)
+        doubled = 2 * _round_half_up(magnitude)
         if self.is_dint:
             doubled = np.where((magnitude >= 0.25) & (magnitude < 0.75), 1.0, doubled)
-        half_steps = np.clip(np.copysign(doubled, steps), 2 * self.minimum, 2 * self.maximum)
-        return self._code_of_half_step[half_steps.astype(np.int16) - 2 * self.minimum]
+        doubled = np.copysign(doubled, steps)
+        half_steps: NDArray[np.floating] = np.clip(doubled, 2 * self.minimum, 2 * self.maximum)
+        return half_steps
 
     def product_range(self) -> tuple[int, int]:
         """Least and greatest product with an INT8 activation, in hardware units."""
@@ -212,10 +222,23 @@ class Format:
         return _signed_bits(depth * low, depth * high)
 
     def max_depth(self, accumulator_bits: int) -> int:
-        """Greatest depth whose sums all fit ``accumulator_bits`` signed bits."""
+        """Greatest depth whose sums all fit ``accumulator_bits`` signed bits; 0 if none does."""
         low, high = self.product_range()
         limit = 1 << (accumulator_bits - 1)
         return min(limit // -low, (limit - 1) // high)
+
+
+def round_half_away(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Nearest integers, ties away from zero, in the dtype of ``values``."""
+    rounded: NDArray[np.floating] = np.copysign(_round_half_up(np.abs(values)), values)
+    return rounded
+
+
+def _round_half_up(magnitude: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Nearest integers of non-negative numbers, ties up."""
+    whole: NDArray[np.floating] = np.trunc(magnitude)
+    # A value minus its truncation is exact in floating point, a value plus 1/2 is not.
+    return whole + (magnitude - whole >= 0.5).astype(magnitude.dtype)
 
 
 def _signed_bits(low: int, high: int) -> int:
