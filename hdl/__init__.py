@@ -1,0 +1,1 @@
+"""Amaranth components: MAC, dot product, processing element and weight-stationary tile."""

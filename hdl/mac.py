@@ -1,0 +1,27 @@
+"""A multiply-accumulate unit."""
+
+from __future__ import annotations
+
+from dintmac.golden.formats import Format
+from dintmac.hdl.dot_product import DotProduct
+
+__all__ = ["Mac"]
+
+
+class Mac(DotProduct):
+    """Multiplies one weight by one activation a cycle and accumulates: a dot product of one lane.
+
+    Parameters
+    ----------
+    format : Format
+        Weight format.
+    depth : int
+        Greatest number of products in a sum.
+    architecture : str or None
+        Name of the multiplier architecture; the default of the format if None.
+
+    Members, latency and errors are those of :class:`DotProduct`.
+    """
+
+    def __init__(self, *, format: Format, depth: int, architecture: str | None = None) -> None:
+        super().__init__(format=format, depth=depth, lanes=1, architecture=architecture)
