@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """A dot product that accumulates over cycles."""
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
 from dintmac.hdl.checks import check_depth, check_format, check_positive
+from dintmac.hdl.hierarchy import place
 from dintmac.hdl.inner_product import InnerProduct, activations_layout, weights_layout
 
 __all__ = ["DotProduct"]
@@ -59,6 +61,7 @@ class DotProduct(wiring.Component):
         self._depth = depth
         self._lanes = lanes
         self._width = format.accumulator_bits(depth)
+        self.identity = (type(self), format, depth, lanes, self._architecture)
         super().__init__(
             {
                 "i": In(
@@ -111,12 +114,13 @@ class DotProduct(wiring.Component):
                 m.d.sync += operands.eq(self.i.payload)
 
         # Stage 2: products and accumulator.
-        m.submodules.inner_product = inner_product = InnerProduct(
+        inner_product = InnerProduct(
             format=self._format,
             architecture=self._architecture,
             lanes=self._lanes,
             width=self._width,
         )
+        m.submodules.inner_product = place(inner_product, platform)
         accumulator = Signal(signed(self._width), reset_less=True)
         m.d.comb += [
             inner_product.activations.eq(operands.activations),

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The combinational heart of every design: an addend plus Σ weight × activation."""
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dintmac.golden.formats import ACTIVATION_BITS, Format
 from dintmac.hdl.architectures import Architecture, PartialProducts
 from dintmac.hdl.architectures.partial_products import Generator
 from dintmac.hdl.bit_heap import BitHeap
+from dintmac.hdl.hierarchy import place
 
 __all__ = ["InnerProduct", "activations_layout", "weights_layout"]
 
@@ -38,6 +40,7 @@ class LanePartialProducts(wiring.Component):
     def __init__(self, format: Format, generator: Generator):
         self._format = format
         self._generator = generator
+        self.identity = (type(self), format, generator)
         self.columns, self.constant = PartialProducts.columns_of(generator, format)
         super().__init__(
             {
@@ -85,6 +88,7 @@ class InnerProduct(wiring.Component):
         self._format = format
         self._architecture = architecture
         self._lanes = lanes
+        self.identity = (type(self), format, architecture, lanes, width)
         super().__init__(
             {
                 "activations": In(activations_layout(lanes)),
@@ -103,14 +107,16 @@ class InnerProduct(wiring.Component):
             ]
             m.d.comb += self.o.eq(self.addend + _balanced_sum(products))
         else:
-            m.d.comb += self.o.eq(self._heap_sum(m, self._architecture.generator))
+            m.d.comb += self.o.eq(self._heap_sum(m, platform))
         return m
 
-    def _heap_sum(self, m: Module, generator: Generator) -> Value:
+    def _heap_sum(self, m: Module, platform: object) -> Value:
+        generator = self._architecture.generator
         heap = BitHeap(len(self.o))
         heap.add_signed(self.addend)
         for i in range(self._lanes):
-            m.submodules[f"lane_{i}"] = lane = LanePartialProducts(self._format, generator)
+            lane = LanePartialProducts(self._format, generator)
+            m.submodules[f"lane_{i}"] = place(lane, platform)
             m.d.comb += [
                 lane.activation.eq(self.activations[i]),
                 lane.weight.eq(self.weights[i]),

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The weight-stationary processing element of a systolic tile."""
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
 from dintmac.hdl.checks import check_depth, check_format, check_positive
+from dintmac.hdl.hierarchy import place
 from dintmac.hdl.inner_product import InnerProduct, activations_layout, weights_layout
 
 __all__ = ["ProcessingElement"]
@@ -77,6 +79,7 @@ class ProcessingElement(wiring.Component):
         self._lanes = lanes
         self._outputs = outputs
         self._width = format.accumulator_bits(depth)
+        self.identity = (type(self), format, depth, lanes, outputs, self._architecture)
         weights = data.ArrayLayout(weights_layout(format, lanes), outputs)
         partial_sums = data.ArrayLayout(signed(self._width), outputs)
         super().__init__(
@@ -144,12 +147,13 @@ class ProcessingElement(wiring.Component):
 
         # Stage 2: products and partial sums.
         for output in range(self._outputs):
-            m.submodules[f"inner_product_{output}"] = inner_product = InnerProduct(
+            inner_product = InnerProduct(
                 format=self._format,
                 architecture=self._architecture,
                 lanes=self._lanes,
                 width=self._width,
             )
+            m.submodules[f"inner_product_{output}"] = place(inner_product, platform)
             partial_sum = Signal(signed(self._width), name=f"partial_sum_{output}", reset_less=True)
             m.d.comb += [
                 inner_product.activations.eq(activations),

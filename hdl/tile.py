@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """A systolic tile: rows × columns of weight-stationary processing elements."""
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
 from dintmac.hdl.checks import check_depth, check_format, check_positive
+from dintmac.hdl.hierarchy import place
 from dintmac.hdl.inner_product import activations_layout, weights_layout
 from dintmac.hdl.pe import ProcessingElement
 
@@ -77,10 +79,10 @@ class WeightStationaryTile(wiring.Component):
         architecture: str | None = None,
     ) -> None:
         check_format(format)
-        for name, value in (("lanes", lanes), ("outputs", outputs)):
-            check_positive(name, value)
-        for name, value in (("rows", rows), ("columns", columns)):
-            check_positive(name, value)
+        check_positive("lanes", lanes)
+        check_positive("outputs", outputs)
+        check_positive("rows", rows)
+        check_positive("columns", columns)
         check_depth(depth, rows * lanes)
         self._architecture = architecture_for(format, architecture)
         self._format = format
@@ -89,6 +91,16 @@ class WeightStationaryTile(wiring.Component):
         self._outputs = outputs
         self._rows = rows
         self._columns = columns
+        self.identity = (
+            type(self),
+            format,
+            depth,
+            lanes,
+            outputs,
+            rows,
+            columns,
+            self._architecture,
+        )
         partial_sums = data.ArrayLayout(
             data.ArrayLayout(signed(format.accumulator_bits(depth)), outputs), columns
         )
@@ -154,7 +166,10 @@ class WeightStationaryTile(wiring.Component):
             accept.eq(self.i.valid & self.i.ready),
         ]
         grid = [
-            [self._processing_element(m, row, column, advance) for column in range(self._columns)]
+            [
+                self._add_element(m, row, column, platform, enable=advance)
+                for column in range(self._columns)
+            ]
             for row in range(self._rows)
         ]
 
@@ -216,8 +231,8 @@ class WeightStationaryTile(wiring.Component):
             m.d.sync += self.o.valid.eq(last.o_valid)
         return m
 
-    def _processing_element(
-        self, m: Module, row: int, column: int, advance: Signal
+    def _add_element(
+        self, m: Module, row: int, column: int, platform: object, *, enable: Signal
     ) -> ProcessingElement:
         pe = ProcessingElement(
             format=self._format,
@@ -226,8 +241,8 @@ class WeightStationaryTile(wiring.Component):
             outputs=self._outputs,
             architecture=self._architecture.name,
         )
-        m.submodules[f"pe_{row}_{column}"] = pe
-        m.d.comb += pe.enable.eq(advance)
+        m.submodules[f"pe_{row}_{column}"] = place(pe, platform)
+        m.d.comb += pe.enable.eq(enable)
         return pe
 
     def _connect(

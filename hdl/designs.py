@@ -1,0 +1,88 @@
+"""The four designs by name, with their parameters and defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from amaranth.lib import wiring
+
+from dintmac.golden.formats import Format
+from dintmac.hdl.architectures import architecture_for
+from dintmac.hdl.dot_product import DotProduct
+from dintmac.hdl.mac import Mac
+from dintmac.hdl.pe import ProcessingElement
+from dintmac.hdl.tile import WeightStationaryTile
+
+__all__ = ["DEFAULTS", "DESIGNS", "Configuration"]
+
+DESIGNS: dict[str, type[wiring.Component]] = {
+    "mac": Mac,
+    "dot": DotProduct,
+    "pe": ProcessingElement,
+    "tile": WeightStationaryTile,
+}
+
+#: Parameters of every design and their defaults.
+DEFAULTS: dict[str, dict[str, int]] = {
+    "mac": {"depth": 4096},
+    "dot": {"depth": 4096, "lanes": 16},
+    "pe": {"depth": 4096, "lanes": 16, "outputs": 4},
+    "tile": {"depth": 4096, "lanes": 4, "outputs": 2, "rows": 2, "columns": 2},
+}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A design with all that fixes its hardware.
+
+    Parameters
+    ----------
+    design : str
+        ``mac``, ``dot``, ``pe`` or ``tile``.
+    format : Format
+        Weight format.
+    architecture : str
+        Name of the multiplier architecture; the default of the format if empty.
+    parameters : dict of str to int
+        Sizes; those left out take their defaults.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or a size is not one of the design's.
+    """
+
+    design: str
+    format: Format
+    architecture: str = ""
+    parameters: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.design not in DESIGNS:
+            raise ValueError(f"design must be one of {', '.join(DESIGNS)}, not {self.design!r}")
+        known = DEFAULTS[self.design]
+        for name in self.parameters:
+            if name not in known:
+                raise ValueError(f"{self.design} has no {name}; it has {', '.join(known)}")
+        architecture = architecture_for(self.format, self.architecture or None)
+        object.__setattr__(self, "architecture", architecture.name)
+        object.__setattr__(self, "parameters", known | self.parameters)
+
+    @property
+    def name(self) -> str:
+        """A name for files: design, format, architecture and sizes."""
+        sizes = "_".join(f"{name[0]}{value}" for name, value in self.parameters.items())
+        return f"{self.design}_{self.format.name.lower()}_{self.architecture}_{sizes}"
+
+    def build(self) -> Any:
+        """A new component.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a size does not suit the design.
+        """
+        return DESIGNS[self.design](
+            format=self.format, architecture=self.architecture, **self.parameters
+        )

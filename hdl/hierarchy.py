@@ -1,0 +1,91 @@
+"""One Verilog module for each distinct component, however many instances it has.
+
+Amaranth elaborates every instance by itself and prunes ports that one of them leaves open. For
+export, :func:`place` puts an instance of a named module in the place of a component, and the
+module is converted once, with all ports of its signature.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from amaranth.back import rtlil
+from amaranth.hdl import ClockSignal, Elaboratable, Instance, ResetSignal, Value
+from amaranth.lib import wiring
+
+__all__ = ["Hierarchy", "Placeable", "place"]
+
+
+class Placeable(Protocol):
+    """A component that can be a module of its own.
+
+    ``identity`` is equal for components that are alike; ``signature`` names its ports.
+    """
+
+    identity: Hashable
+    signature: wiring.Signature
+
+
+@dataclass(frozen=True)
+class _Module:
+    name: str
+    text: str
+
+    def has_port(self, name: str) -> bool:
+        return re.search(rf"(?m)^\s*wire .*input \d+\s+\\{name}$", self.text) is not None
+
+
+class Hierarchy:
+    """The modules of an export, as RTLIL; acts as the platform while components are elaborated.
+
+    Parameters
+    ----------
+    prefix : str
+        Begins the name of every module, so that several exports can live in one project.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._modules: dict[Hashable, _Module] = {}
+
+    @property
+    def text(self) -> str:
+        """RTLIL of all modules placed so far."""
+        return "\n".join(module.text for module in self._modules.values())
+
+    def instance(self, component: Placeable) -> Instance:
+        """An instance of the module of ``component``, connected to its ports."""
+        module = self._module(component)
+        ports: dict[str, Any] = {}
+        if module.has_port("clk"):
+            ports["i_clk"] = ClockSignal()
+        if module.has_port("rst"):
+            ports["i_rst"] = ResetSignal()
+        for path, member, value in component.signature.flatten(component):
+            direction = "i" if member.flow == wiring.In else "o"
+            ports[f"{direction}_{'__'.join(map(str, path))}"] = Value.cast(value)
+        return Instance(module.name, **ports)
+
+    def _module(self, component: Placeable) -> _Module:
+        key = component.identity
+        if key not in self._modules:
+            name = self._fresh_name(type(component).__name__)
+            text = rtlil.convert(component, name=name, platform=self, emit_src=False)
+            self._modules[key] = _Module(name, text)
+        return self._modules[key]
+
+    def _fresh_name(self, class_name: str) -> str:
+        """``tile_processing_element``; what differs from it gets a number."""
+        stem = f"{self._prefix}_{re.sub(r'(?<!^)(?=[A-Z])', '_', class_name).lower()}"
+        taken = {module.name for module in self._modules.values()}
+        numbered = (f"{stem}_{number}" for number in itertools.count(2))
+        return next(name for name in itertools.chain([stem], numbered) if name not in taken)
+
+
+def place(component: Any, platform: object) -> Elaboratable:
+    """What to add as a submodule: the component, or on export an instance of its module."""
+    return platform.instance(component) if isinstance(platform, Hierarchy) else component
