@@ -162,6 +162,7 @@ def quantize_weights(
         raise ValueError(f"weights must not be empty, not shape {weights.shape}")
     check_member("granularity", granularity, Granularity)
     check_member("search", search, ScaleSearch)
+    check_member("format", format, Format)
     shape = _scale_shape(weights.shape[0], weights.shape[1], granularity, group_size)
     blocks = weights.astype(np.float64).reshape(shape[0] * shape[1], -1)
     scale = np.empty((len(blocks), 1))

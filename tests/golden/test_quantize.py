@@ -1,0 +1,328 @@
+"""Weight quantization against straightforward loops, and its error against its definition."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dintmac.golden import quantize as module
+from dintmac.golden.formats import DINT4, INT4, INT8, dint
+from dintmac.golden.matmul import matmul
+from dintmac.golden.quantize import (
+    Granularity,
+    QuantizedTensor,
+    ScaleSearch,
+    quantize_weights,
+    split_error,
+)
+
+FORMATS = [INT4, DINT4, INT8, dint(3)]
+GRANULARITIES = [
+    (Granularity.TENSOR, None),
+    (Granularity.CHANNEL, None),
+    (Granularity.GROUP, 4),
+    (Granularity.GROUP, 12),
+]
+
+
+def random_weights(seed=0, shape=(5, 12)):
+    return np.random.default_rng(seed).standard_t(4, shape)
+
+
+def shared(weights, granularity, group_size):
+    """The sets of weights that share a scale, in the order of the scales."""
+    if granularity is Granularity.TENSOR:
+        return [weights.ravel()]
+    size = group_size or weights.shape[1]
+    return [row[i : i + size] for row in weights for i in range(0, len(row), size)]
+
+
+def reference_scale(block, format, search, signed):
+    """The best candidate of section 8, one at a time."""
+
+    def smallest(values):
+        scale = max(max(values) / format.maximum, min(values) / format.minimum)
+        return scale if scale > 0 else 1.0
+
+    candidates = [smallest(block)]
+    if signed:
+        candidates.append(-smallest(-block))
+    if search is ScaleSearch.MSE:
+        factors = [f / 100 for f in range(100, 39, -2)]
+        candidates = [f * scale for scale in candidates for f in factors]
+
+    def error(scale):
+        half_steps = format.decode(format.encode(block / scale))
+        return np.sum((half_steps * (scale / 2) - block) ** 2)
+
+    return min(candidates, key=error)
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda f: f.name)
+@pytest.mark.parametrize(("granularity", "group_size"), GRANULARITIES)
+@pytest.mark.parametrize("search", ScaleSearch)
+@pytest.mark.parametrize("signed", [False, True])
+def test_equals_a_loop_over_what_shares_a_scale(format, granularity, group_size, search, signed):
+    weights = random_weights()
+    quantized = quantize_weights(
+        weights,
+        format,
+        granularity=granularity,
+        group_size=group_size,
+        search=search,
+        signed_scale=signed,
+    )
+    blocks = shared(weights, granularity, group_size)
+    scales = [reference_scale(block, format, search, signed) for block in blocks]
+    np.testing.assert_allclose(quantized.scale.ravel(), scales, rtol=1e-12)
+    actual = shared(quantized.codes, granularity, group_size)
+    for codes, block, scale in zip(actual, blocks, quantized.scale.ravel(), strict=True):
+        assert codes.tolist() == format.encode(block / scale).tolist()
+        assert scale != 0
+
+
+def test_parts_of_a_large_matrix_are_quantized_alike(monkeypatch):
+    weights = random_weights(1, (9, 12))
+    whole = quantize_weights(weights, DINT4, search=ScaleSearch.MSE, signed_scale=True)
+    monkeypatch.setattr(module, "_CHUNK", 30)
+    parts = quantize_weights(weights, DINT4, search=ScaleSearch.MSE, signed_scale=True)
+    np.testing.assert_array_equal(whole.codes, parts.codes)
+    np.testing.assert_array_equal(whole.scale, parts.scale)
+
+
+@given(
+    row=st.lists(st.floats(-100, 100), min_size=1, max_size=16),
+    format=st.sampled_from(FORMATS),
+    signed=st.booleans(),
+)
+def test_absmax_clips_nothing(row, format, signed):
+    weights = np.array([row])
+    quantized = quantize_weights(weights, format, signed_scale=signed)
+    steps = weights / quantized.scale
+    slack = 1e-9
+    assert steps.min() >= format.minimum - slack
+    assert steps.max() <= format.maximum + slack
+    reaches = np.isclose(steps, format.minimum) | np.isclose(steps, format.maximum)
+    assert reaches.any() or not np.any(weights)
+
+
+def test_a_signed_scale_takes_the_side_that_reaches_further():
+    weights = np.array([[7.0, -6.0, 1.0], [-7.0, 6.0, 1.0]])
+    quantized = quantize_weights(weights, DINT4, signed_scale=True)
+    assert quantized.scale.ravel().tolist() == [1.0, -1.0]
+    np.testing.assert_array_equal(quantized.dequantize(), weights)
+
+
+@pytest.mark.parametrize("format", FORMATS, ids=lambda f: f.name)
+def test_more_freedom_never_raises_the_error(format):
+    weights = random_weights(2, (8, 48))
+
+    def error(**options):
+        return split_error(weights, quantize_weights(weights, format, **options)).total
+
+    plain = error()
+    assert error(signed_scale=True) <= plain
+    assert error(search=ScaleSearch.MSE) <= plain
+    both = error(search=ScaleSearch.MSE, signed_scale=True)
+    assert both <= min(error(search=ScaleSearch.MSE), error(signed_scale=True))
+
+
+def test_rows_and_groups_of_zeros_have_a_scale_of_one():
+    weights = np.array([[0.0, 0.0, 7.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+    for search in ScaleSearch:
+        for signed in (False, True):
+            quantized = quantize_weights(
+                weights,
+                DINT4,
+                granularity=Granularity.GROUP,
+                group_size=2,
+                search=search,
+                signed_scale=signed,
+            )
+            assert not quantized.codes[[0, 0, 1, 1], [0, 1, 0, 1]].any()
+            assert not quantized.dequantize()[1].any()
+    channel = quantize_weights(weights, DINT4)
+    assert channel.scale.ravel().tolist() == [1.0, 1.0]
+    assert not channel.codes[1].any()
+
+
+@pytest.mark.parametrize(("granularity", "group_size"), GRANULARITIES)
+def test_dequantizes_every_code_with_its_own_scale(granularity, group_size):
+    weights = random_weights(3)
+    quantized = quantize_weights(weights, DINT4, granularity=granularity, group_size=group_size)
+    values = quantized.dequantize()
+    scales = quantized.scale
+    for row, column in np.ndindex(weights.shape):
+        size = group_size or weights.shape[1]
+        scale = scales[min(row, len(scales) - 1), column // size]
+        half_steps = DINT4.half_steps[quantized.codes[row, column]]
+        assert values[row, column] == half_steps * (scale / 2)
+    assert quantized.group_size == (group_size or weights.shape[1])
+    assert quantized.granularity is granularity
+
+
+def test_integer_sums_times_the_size_of_a_unit_are_the_products_of_dequantized_weights():
+    rng = np.random.default_rng(4)
+    activations = rng.integers(-128, 128, (3, 12), dtype=np.int8)
+    for format in FORMATS:
+        quantized = quantize_weights(random_weights(5), format, signed_scale=True)
+        sums = matmul(activations, quantized.codes, format)
+        expected = activations.astype(float) @ quantized.dequantize().T
+        np.testing.assert_allclose(sums * quantized.unit_scale()[:, 0], expected, rtol=1e-12)
+
+
+def test_weights_of_float32_are_quantized_in_float64():
+    weights = random_weights(6).astype(np.float32)
+    single, double = (quantize_weights(w, DINT4) for w in (weights, weights.astype(np.float64)))
+    np.testing.assert_array_equal(single.scale, double.scale)
+    np.testing.assert_array_equal(single.codes, double.codes)
+
+
+def test_error_of_weights_is_rounding_plus_underflow():
+    weights = random_weights(7, (6, 40))
+    weights[0, :3] = 0
+    quantized = quantize_weights(weights, INT4)
+    split = split_error(weights, quantized)
+    values, energy = quantized.dequantize(), float(np.sum(weights**2))
+    lost = (weights != 0) & (values == 0)
+    assert lost.any()
+    assert split.underflow == pytest.approx(np.sum(weights[lost] ** 2) / energy)
+    assert split.rounding == pytest.approx(np.sum((values - weights)[~lost] ** 2) / energy)
+    assert split.total == pytest.approx(split.rounding + split.underflow)
+    assert split.underflowed == lost.mean()
+
+
+def test_error_of_outputs_is_that_of_the_products():
+    weights, inputs = random_weights(8), np.random.default_rng(9).standard_normal((7, 12))
+    quantized = quantize_weights(weights, DINT4)
+    split = split_error(weights, quantized, inputs)
+    values, reference = quantized.dequantize(), inputs @ weights.T
+    energy = np.sum(reference**2)
+    assert split.total == pytest.approx(np.sum((inputs @ values.T - reference) ** 2) / energy)
+    underflow = np.where(values == 0, weights, 0)
+    assert split.underflow == pytest.approx(np.sum((inputs @ underflow.T) ** 2) / energy)
+    on_identity = split_error(weights, quantized, np.eye(12))
+    assert on_identity.total == pytest.approx(split_error(weights, quantized).total)
+
+
+def test_dint4_underflows_less_than_int4():
+    weights = np.random.default_rng(10).standard_normal((16, 256))
+    int4, dint4 = (split_error(weights, quantize_weights(weights, f)) for f in (INT4, DINT4))
+    assert dint4.underflow < 0.3 * int4.underflow
+    assert dint4.underflowed < 0.7 * int4.underflowed
+
+
+def test_all_zero_weights_have_no_error():
+    weights = np.zeros((2, 3))
+    split = split_error(weights, quantize_weights(weights, DINT4))
+    assert (split.total, split.rounding, split.underflow, split.underflowed) == (0, 0, 0, 0)
+
+
+W = np.ones((2, 6))
+CODES = np.zeros((2, 6), dtype=np.uint8)
+Q = quantize_weights(W, DINT4)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: quantize_weights(CODES, DINT4),
+            TypeError,
+            "weights must be a floating-point array, not uint8",
+        ),
+        (
+            lambda: quantize_weights(W * np.nan, DINT4),
+            ValueError,
+            "weights must be finite, not NaN or infinite",
+        ),
+        (
+            lambda: quantize_weights(W[0], DINT4),
+            ValueError,
+            r"weights must have 2 axes, not shape \(6,\)",
+        ),
+        (
+            lambda: quantize_weights(W[:, :0], DINT4),
+            ValueError,
+            r"weights must not be empty, not shape \(2, 0\)",
+        ),
+        (
+            lambda: quantize_weights(W, DINT4, granularity="channel"),
+            TypeError,
+            "granularity must be of type Granularity, not 'channel'",
+        ),
+        (
+            lambda: quantize_weights(W, DINT4, search="mse"),
+            TypeError,
+            "search must be of type ScaleSearch, not 'mse'",
+        ),
+        (
+            lambda: quantize_weights(W, "dint4"),
+            TypeError,
+            "format must be of type Format, not 'dint4'",
+        ),
+        (
+            lambda: quantize_weights(W, DINT4, group_size=2),
+            ValueError,
+            "group_size must be None per channel, not 2",
+        ),
+        (
+            lambda: quantize_weights(W, DINT4, granularity=Granularity.GROUP),
+            TypeError,
+            "group_size must be an int, not None",
+        ),
+        (
+            lambda: quantize_weights(W, DINT4, granularity=Granularity.GROUP, group_size=4),
+            ValueError,
+            "group_size must divide the inner axis of 6, not 4",
+        ),
+        (
+            lambda: quantize_weights(W, DINT4, granularity=Granularity.GROUP, group_size=7),
+            ValueError,
+            "group_size must be 1 to 6, not 7",
+        ),
+        (
+            lambda: QuantizedTensor(CODES, np.ones((3, 1)), DINT4, Granularity.CHANNEL),
+            ValueError,
+            r"scale per channel must fit codes of shape \(2, 6\), not have shape \(3, 1\)",
+        ),
+        (
+            lambda: QuantizedTensor(CODES, np.ones((2, 4)), DINT4, Granularity.GROUP),
+            ValueError,
+            r"scale per group must fit codes of shape \(2, 6\), not have shape \(2, 4\)",
+        ),
+        (
+            lambda: QuantizedTensor(CODES, np.zeros((1, 1)), DINT4, Granularity.TENSOR),
+            ValueError,
+            "scale must not be 0",
+        ),
+        (
+            lambda: QuantizedTensor(CODES, np.ones((1, 1), "float32"), DINT4, Granularity.TENSOR),
+            TypeError,
+            "scale must be an array of float64, not float32",
+        ),
+        (
+            lambda: QuantizedTensor(CODES + np.uint8(16), np.ones((1, 1)), DINT4, None),
+            ValueError,
+            "dINT4 codes must be 0 to 15, not 16",
+        ),
+        (
+            lambda: split_error(W[:, :3], Q),
+            ValueError,
+            r"weights must have shape \(2, 6\), not \(2, 3\)",
+        ),
+        (
+            lambda: split_error(W, Q, W[:, :3]),
+            ValueError,
+            r"inputs must have shape \(M, 6\), not \(2, 3\)",
+        ),
+        (
+            lambda: split_error(W, Q, CODES),
+            TypeError,
+            "inputs must be a floating-point array, not uint8",
+        ),
+    ],
+)
+def test_refuses_bad_input_with_one_sentence(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
