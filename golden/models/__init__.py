@@ -1,0 +1,1 @@
+"""Models that run on the golden arithmetic: forward passes in NumPy."""

@@ -1,0 +1,291 @@
+"""The forward pass of a BERT encoder in NumPy, float32, one sequence at a time.
+
+The model is that of Devlin et al., *BERT: Pre-training of Deep Bidirectional Transformers for
+Language Understanding* (2019), with the names of Hugging Face for its tensors. As there is no
+padding, there are no masks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dintmac.golden.checks import check_array, check_axes, check_int
+
+Floats = NDArray[np.float32]
+
+#: Called with the name of a linear layer and its inputs, float32, shape (tokens, features).
+Observer = Callable[[str, Floats], None]
+
+#: Field of the configuration of each size, and its key in config.json.
+_CONFIG_KEYS = {
+    "vocabulary": "vocab_size",
+    "hidden": "hidden_size",
+    "intermediate": "intermediate_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "positions": "max_position_embeddings",
+    "token_types": "type_vocab_size",
+}
+#: Settings with one value that this forward pass implements.
+_FIXED_SETTINGS = {"hidden_act": "gelu", "position_embedding_type": "absolute"}
+
+
+@dataclass(frozen=True)
+class BertConfig:
+    """Sizes of an encoder.
+
+    Parameters
+    ----------
+    vocabulary, hidden, intermediate, layers, heads, positions, token_types : int
+        Positive; ``heads`` divides ``hidden``.
+    epsilon : float
+        Added to the variance in layer normalization.
+
+    Raises
+    ------
+    TypeError
+        If a size is not an int.
+    ValueError
+        If a size is not positive, or ``heads`` does not divide ``hidden``.
+    """
+
+    vocabulary: int
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    positions: int
+    token_types: int
+    epsilon: float
+
+    def __post_init__(self) -> None:
+        for field in _CONFIG_KEYS:
+            check_int(field, getattr(self, field), 1, 1 << 31)
+        if self.hidden % self.heads:
+            raise ValueError(
+                f"heads must divide the hidden size of {self.hidden}, not {self.heads}"
+            )
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> BertConfig:
+        """The configuration in a Hugging Face ``config.json``.
+
+        Raises
+        ------
+        ValueError
+            If the model is no BERT, a key is missing, or a setting is not implemented.
+        """
+        if settings.get("model_type") != "bert":
+            raise ValueError(f"model_type must be 'bert', not {settings.get('model_type')!r}")
+        for key, value in _FIXED_SETTINGS.items():
+            if settings.get(key, value) != value:
+                raise ValueError(f"{key} must be {value!r}, not {settings[key]!r}")
+        keys = [*_CONFIG_KEYS.values(), "layer_norm_eps"]
+        missing = [key for key in keys if key not in settings]
+        if missing:
+            raise ValueError(f"configuration must have {', '.join(missing)}")
+        sizes = {field: settings[key] for field, key in _CONFIG_KEYS.items()}
+        return cls(epsilon=float(settings["layer_norm_eps"]), **sizes)
+
+    def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every tensor that the forward pass reads."""
+        hidden = self.hidden
+        shapes: dict[str, tuple[int, ...]] = {
+            "embeddings.word_embeddings.weight": (self.vocabulary, hidden),
+            "embeddings.position_embeddings.weight": (self.positions, hidden),
+            "embeddings.token_type_embeddings.weight": (self.token_types, hidden),
+        }
+        norms = ["embeddings.LayerNorm"]
+        for layer in range(self.layers):
+            prefix = f"encoder.layer.{layer}"
+            norms += [f"{prefix}.attention.output.LayerNorm", f"{prefix}.output.LayerNorm"]
+            for name, (outputs, inputs) in self._linear_shapes(prefix).items():
+                shapes |= {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+        for name in norms:
+            shapes |= {f"{name}.weight": (hidden,), f"{name}.bias": (hidden,)}
+        return shapes
+
+    def linear_names(self) -> list[str]:
+        """Names of the linear layers of the encoder, in the order of the forward pass."""
+        prefixes = [f"encoder.layer.{layer}" for layer in range(self.layers)]
+        return [name for prefix in prefixes for name in self._linear_shapes(prefix)]
+
+    def _linear_shapes(self, prefix: str) -> dict[str, tuple[int, int]]:
+        """(outputs, inputs) of the linear layers of an encoder layer."""
+        square = (self.hidden, self.hidden)
+        return {
+            f"{prefix}.attention.self.query": square,
+            f"{prefix}.attention.self.key": square,
+            f"{prefix}.attention.self.value": square,
+            f"{prefix}.attention.output.dense": square,
+            f"{prefix}.intermediate.dense": (self.intermediate, self.hidden),
+            f"{prefix}.output.dense": (self.hidden, self.intermediate),
+        }
+
+
+class Bert:
+    """A BERT encoder.
+
+    Parameters
+    ----------
+    config : BertConfig
+        Its sizes.
+    tensors : mapping of name to float32 array
+        At least those of ``config.tensor_shapes()``; weights are (outputs, inputs).
+
+    Raises
+    ------
+    TypeError
+        If a tensor is not a float32 array.
+    ValueError
+        If a tensor is missing or has another shape.
+    """
+
+    def __init__(self, config: BertConfig, tensors: Mapping[str, Floats]) -> None:
+        for name, shape in config.tensor_shapes().items():
+            if name not in tensors:
+                raise ValueError(f"model must have the tensor {name}")
+            check_array(name, tensors[name], "float32")
+            if tensors[name].shape != shape:
+                raise ValueError(f"{name} must have shape {shape}, not {tensors[name].shape}")
+        self._config = config
+        self._tensors = tensors
+
+    @property
+    def config(self) -> BertConfig:
+        """Sizes of the encoder."""
+        return self._config
+
+    @property
+    def tensors(self) -> Mapping[str, Floats]:
+        """The tensors by name."""
+        return self._tensors
+
+    def forward(
+        self,
+        tokens: NDArray[np.int64],
+        *,
+        layers: int | None = None,
+        observe: Observer | None = None,
+    ) -> Floats:
+        """Hidden states of one sequence.
+
+        Parameters
+        ----------
+        tokens : int64 array, shape (length,)
+            Token numbers, 1 to ``positions`` of them; all of token type 0.
+        layers : int, optional
+            How many layers to run, 0 to all; all by default.
+        observe : callable, optional
+            Called with name and inputs of each linear layer before it runs.
+
+        Returns
+        -------
+        float32 array, shape (length, hidden).
+
+        Raises
+        ------
+        TypeError
+            If ``tokens`` is not an int64 array.
+        ValueError
+            If the sequence is empty or too long, a token is not in the vocabulary, or ``layers``
+            is out of range.
+        """
+        config = self._config
+        check_array("tokens", tokens, "int64")
+        check_axes("tokens", tokens, 1)
+        check_int("length of the sequence", len(tokens), 1, config.positions)
+        if tokens.min() < 0 or tokens.max() >= config.vocabulary:
+            raise ValueError(f"tokens must be 0 to {config.vocabulary - 1}, not {tokens}")
+        count = config.layers if layers is None else layers
+        check_int("layers", count, 0, config.layers)
+        states = self._embed(tokens)
+        for layer in range(count):
+            states = self._layer(f"encoder.layer.{layer}", states, observe or _ignore)
+        return states
+
+    def sentence_embedding(self, tokens: NDArray[np.int64]) -> Floats:
+        """Mean of the hidden states, of length 1, as sentence-transformers has it.
+
+        Returns
+        -------
+        float32 array, shape (hidden,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`forward`.
+        """
+        mean = self.forward(tokens).mean(axis=0)
+        return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+
+    def _embed(self, tokens: NDArray[np.int64]) -> Floats:
+        words = self._tensors["embeddings.word_embeddings.weight"][tokens]
+        positions = self._tensors["embeddings.position_embeddings.weight"][: len(tokens)]
+        kind = self._tensors["embeddings.token_type_embeddings.weight"][0]
+        return self._norm("embeddings.LayerNorm", words + positions + kind)
+
+    def _layer(self, prefix: str, states: Floats, observe: Observer) -> Floats:
+        attended = self._attention(f"{prefix}.attention", states, observe)
+        states = self._norm(f"{prefix}.attention.output.LayerNorm", states + attended)
+        inner = gelu(self._linear(f"{prefix}.intermediate.dense", states, observe))
+        outer = self._linear(f"{prefix}.output.dense", inner, observe)
+        return self._norm(f"{prefix}.output.LayerNorm", states + outer)
+
+    def _attention(self, prefix: str, states: Floats, observe: Observer) -> Floats:
+        query, key, value = (
+            self._heads(self._linear(f"{prefix}.self.{name}", states, observe))
+            for name in ("query", "key", "value")
+        )
+        scores = query @ key.transpose(0, 2, 1) / np.float32(math.sqrt(query.shape[-1]))
+        mixed = softmax(scores) @ value
+        joined = mixed.transpose(1, 0, 2).reshape(states.shape)
+        return self._linear(f"{prefix}.output.dense", joined, observe)
+
+    def _heads(self, states: Floats) -> Floats:
+        """(tokens, hidden) to (heads, tokens, hidden / heads)."""
+        return states.reshape(len(states), self._config.heads, -1).transpose(1, 0, 2)
+
+    def _linear(self, name: str, inputs: Floats, observe: Observer) -> Floats:
+        observe(name, inputs)
+        outputs: Floats = inputs @ self._tensors[f"{name}.weight"].T
+        return outputs + self._tensors[f"{name}.bias"]
+
+    def _norm(self, name: str, states: Floats) -> Floats:
+        centred = states - states.mean(axis=-1, keepdims=True)
+        variance = np.square(centred).mean(axis=-1, keepdims=True)
+        unit: Floats = centred / np.sqrt(variance + np.float32(self._config.epsilon))
+        return unit * self._tensors[f"{name}.weight"] + self._tensors[f"{name}.bias"]
+
+
+def _ignore(name: str, inputs: Floats) -> None:
+    """The observer that observes nothing."""
+
+
+def softmax(scores: Floats) -> Floats:
+    """Exponentials along the last axis that add up to 1; float32, same shape."""
+    powers: Floats = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    total: Floats = powers.sum(axis=-1, keepdims=True)
+    return powers / total
+
+
+def gelu(values: Floats) -> Floats:
+    """x · Φ(x), with Φ the normal distribution; float32, same shape, within 1e-6 · (1 + |x|).
+
+    The error function is formula 7.1.26 of Abramowitz and Stegun, *Handbook of Mathematical
+    Functions*, in float64: its error of 1.5e-7 is that of float32, and NumPy has none of its own.
+    """
+    x = values.astype(np.float64)
+    z = np.abs(x) / math.sqrt(2)
+    t = 1 / (1 + 0.3275911 * z)
+    polynomial = np.zeros_like(t)
+    for coefficient in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592):
+        polynomial = (polynomial + coefficient) * t
+    erf = np.copysign(1 - polynomial * np.exp(-z * z), x)
+    return np.asarray(x / 2 * (1 + erf), dtype=np.float32)
