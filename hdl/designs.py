@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """The four designs by name, with their parameters and defaults."""
 
 from __future__ import annotations

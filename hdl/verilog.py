@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Verilog export, with a description of the ports."""
 
 from __future__ import annotations
@@ -254,6 +255,8 @@ _HEADER = """\
 // Fields of payloads are named though not all are read, and nothing reads what elements at the
 // edge of a tile hand on:
 /* verilator lint_off UNUSEDSIGNAL */
+// The behavioural architecture adds signed numbers of different widths, which Verilog extends:
+/* verilator lint_off WIDTHEXPAND */
 
 """
 
