@@ -146,6 +146,13 @@ def test_rows_and_groups_of_zeros_have_a_scale_of_one():
     assert not channel.codes[1].any()
 
 
+def test_of_equal_candidates_the_positive_and_greater_scale_wins():
+    for weights, scale in ((np.array([[3.0, -3.0]]), 0.5), (np.zeros((1, 2)), 1.0)):
+        for search in ScaleSearch:
+            quantized = quantize_weights(weights, DINT4, search=search, signed_scale=True)
+            assert quantized.scale.tolist() == [[scale]]
+
+
 @pytest.mark.parametrize(("granularity", "group_size"), GRANULARITIES)
 def test_dequantizes_every_code_with_its_own_scale(granularity, group_size):
     weights = random_weights(3)
