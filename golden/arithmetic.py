@@ -146,8 +146,8 @@ class Requantizer:
     """Wide to narrow with a scale: integers only (docs/dint.md, section 5).
 
     ``result = saturate(round(accumulator * multiplier / 2**shift) + zero_point)``. The real scale
-    that it stands for is ``multiplier / 2**shift``; negative where weights have a negative scale. Weights
-    with a scale per channel take one requantizer for each output.
+    that it stands for is ``multiplier / 2**shift``; negative where weights have a negative scale.
+    Weights with a scale per channel take one requantizer for each output.
 
     Parameters
     ----------
