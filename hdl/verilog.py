@@ -212,25 +212,35 @@ class Export:
         return json.dumps(description, indent=2, ensure_ascii=False) + "\n"
 
 
-def export(configuration: Configuration) -> Export:
-    """Verilog-2005 of a configuration; the top module bears the design's name.
+def export(configuration: Configuration, module: str | None = None) -> Export:
+    """Verilog-2005 of a configuration.
 
     Components that are alike become one module, however many instances there are.
 
+    Parameters
+    ----------
+    configuration : Configuration
+    module : str or None
+        Name of the top module, and beginning of the names of all others; the design's name if
+        None.
+
     Raises
     ------
+    ValueError
+        If ``module`` is no Verilog identifier.
     YosysError
         If there is no Yosys.
     """
+    name = configuration.design if module is None else module
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is None:
+        raise ValueError(f"module must be a Verilog identifier, not {name!r}")
     component = configuration.build()
     flat = FlatPorts(component)
-    ports = {name: (signal, None) for name, (_, signal) in flat.ports.items()}
-    hierarchy = Hierarchy(configuration.design)
-    top = rtlil.convert(
-        flat, name=configuration.design, platform=hierarchy, ports=ports, emit_src=False
-    )
+    ports = {port: (signal, None) for port, (_, signal) in flat.ports.items()}
+    hierarchy = Hierarchy(name)
+    top = rtlil.convert(flat, name=name, platform=hierarchy, ports=ports, emit_src=False)
     return Export(
-        module=configuration.design,
+        module=name,
         verilog=_to_verilog(f"{top}\n{hierarchy.text}"),
         ports=tuple(port for port, _ in flat.ports.values()),
         latency=component.latency,

@@ -89,6 +89,19 @@ def test_alike_processing_elements_are_one_module():
     assert len(re.findall(r"(?m)^  tile_processing_element pe_\d_\d \(", verilog)) == 20
 
 
+def test_all_modules_bear_the_name_that_is_given():
+    exported = export(Configuration("mac", DINT4), "my_mac")
+    modules = re.findall(r"(?m)^module (\w+)", exported.verilog)
+    assert exported.module == modules[0] == "my_mac"
+    assert all(module.startswith("my_mac") for module in modules)
+
+
+@pytest.mark.parametrize("name", ["", "4mac", "my mac", "mac;endmodule"])
+def test_refuses_a_module_name_that_is_no_identifier(name):
+    with pytest.raises(ValueError, match="module must be a Verilog identifier"):
+        export(Configuration("mac", DINT4), name)
+
+
 def test_the_same_configuration_gives_the_same_text():
     configuration = Configuration("pe", DINT4)
     assert export(configuration).verilog == export(configuration).verilog
