@@ -130,6 +130,8 @@ async def run_tests(handle: Handle, configuration: Configuration, seed: int) -> 
             message = f"{failure} (seed {seed})"
         except Exception:
             message = f"{traceback.format_exc()} (seed {seed})"
+        # A test may have broken off where inputs cannot be set.
+        await handle.tick()
         results.append(TestResult(name, not message, message, handle.cycle - start))
         handle.report(number / len(bench.TESTS))
     return results

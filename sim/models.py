@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -150,13 +151,32 @@ class TileModel:
 
 
 class ProcessingElementModel(TileModel):
-    """As a tile of one row, but a swap takes what is loaded, again if it was taken before."""
+    """As a tile of one row, but partial sums come after their vector.
+
+    A swap takes what was loaded last, also if it has been taken before.
+    """
 
     def __init__(self, format: Format, ports: Mapping[str, Port]) -> None:
         super().__init__(format, ports, rows=1)
 
-    def _next_set(self) -> tuple[int, ...]:
-        return (self._shadow[-1],)
+    def observe(self, stream: str, payload: Payload) -> int:
+        """Take weights, a vector, or the partial sums of the oldest vector without them."""
+        if stream == "i":
+            if payload["swap"]:
+                self._resident = (self._shadow[-1],)
+            assert self._resident is not None, "the bench loads weights before it swaps"
+            self._waiting.append((self._resident, payload))
+            return 0
+        if stream == "i_partial_sums":
+            resident, vector = self._waiting.popleft()
+            self._vectors.append((resident, vector | payload))
+            return 1
+        return super().observe(stream, payload)
+
+    def reset(self) -> None:
+        """Forget the vectors under way."""
+        super().reset()
+        self._waiting: deque[tuple[tuple[int, ...], Payload]] = deque()
 
 
 def _runs(items: list[tuple[int, ...]]) -> list[tuple[int, int]]:

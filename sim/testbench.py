@@ -57,6 +57,8 @@ class Testbench:
     ----------
     latency : int
         Cycles, as the component documents it.
+    valid_outputs : list of str
+        Ports that must be low in reset.
     """
 
     __test__ = False  # for pytest, which would take it for a class of tests
@@ -73,7 +75,7 @@ class Testbench:
         self.scoreboards: list[Scoreboard] = []
         self._drivers: list[_Driver] = []
         self._samplers: list[_Sampler] = []
-        self._valid_outputs: list[str] = []
+        self.valid_outputs: list[str] = []
 
     def add_driver(self, driver: _Driver) -> None:
         """Let a driver set inputs in every cycle."""
@@ -107,7 +109,7 @@ class Testbench:
         self.add_driver(sink)
         self.add_sampler(ProtocolChecker(self.handle, stream))
         self.add_sampler(StreamMonitor(self.handle, stream, scoreboard.receive))
-        self._valid_outputs.append(stream.valid)
+        self.valid_outputs.append(stream.valid)
         return sink
 
     def payloads(self, name: str, **fields: ArrayLike) -> list[Payload]:
@@ -135,7 +137,7 @@ class Testbench:
             await self.handle.settle()
             await self.handle.tick()
         await self.handle.settle()
-        for port in self._valid_outputs:
+        for port in self.valid_outputs:
             if self.handle.get(port):
                 raise CheckFailed(f"{port} is high in reset")
         await self.handle.tick()
