@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dintmac.reports.grouping import gathered, grouped
-from dintmac.reports.labels import design_name, netlist, plural, times
-from dintmac.synth.records import Ratio, Record
+from dintmac.reports.labels import design_name, design_title, plural, times
+from dintmac.synth.records import Ratio, Variant
 
 __all__ = ["AREA_SCOPE", "PUBLISHED", "Comparison", "compare", "conclusion", "places"]
 
@@ -24,25 +24,31 @@ AREA_SCOPE = (
 
 @dataclass(frozen=True)
 class Comparison:
-    """All ratios of one metric between one baseline and one candidate.
+    """All ratios of one metric between one format and another.
 
     Attributes
     ----------
     metric : str
         What is divided, such as ``area``.
-    baseline, candidate : str
-        Dividend and divisor, such as ``INT8 booth`` and ``dINT4 digits``.
     formats : (str, str)
-        Their formats.
+        Of baseline and candidate.
     ratios : one or more Ratio
         Those of a design one after the other.
     """
 
     metric: str
-    baseline: str
-    candidate: str
     formats: tuple[str, str]
     ratios: tuple[Ratio, ...]
+
+    @property
+    def baseline(self) -> str:
+        """The dividend, such as ``INT8 booth``."""
+        return _named([r.baseline for r in self.ratios])
+
+    @property
+    def candidate(self) -> str:
+        """The divisor, such as ``dINT4 digits``."""
+        return _named([r.candidate for r in self.ratios])
 
     @property
     def title(self) -> str:
@@ -54,57 +60,60 @@ class Comparison:
         """The published ratio of this comparison."""
         return PUBLISHED.get(self.metric) if self.formats == ("INT8", "dINT4") else None
 
+    def architectures(self, ratio: Ratio) -> str:
+        """Those of one ratio, such as ``booth ÷ digits``, unless all have the same."""
+        if len({(r.baseline, r.candidate) for r in self.ratios}) == 1:
+            return ""
+        return f"{ratio.baseline.architecture} ÷ {ratio.candidate.architecture}"
+
 
 def compare(ratios: Sequence[Ratio]) -> list[Comparison]:
-    """Group ratios by metric, baseline and candidate, in the order of their first appearance."""
-    groups = grouped(ratios, lambda r: (r.metric, netlist(**r.baseline), netlist(**r.candidate)))
+    """Group ratios by metric and formats, in the order of their first appearance."""
+    groups = grouped(ratios, lambda r: (r.metric, r.baseline.format, r.candidate.format))
     return [
-        Comparison(
-            *key,
-            formats=(group[0].baseline["format"], group[0].candidate["format"]),
-            ratios=tuple(gathered(group, lambda r: r.design)),
-        )
-        for key, group in groups.items()
+        Comparison(metric, (baseline, candidate), tuple(gathered(group, lambda r: r.design)))
+        for (metric, baseline, candidate), group in groups.items()
     ]
 
 
-def conclusion(records: Sequence[Record], comparisons: Sequence[Comparison]) -> list[str]:
+def conclusion(comparisons: Sequence[Comparison]) -> list[str]:
     """What the measured ratios say about the published ones: sentences of one paragraph."""
     claims = " and ".join(f"{times(ratio)} in {metric}" for metric, ratio in PUBLISHED.items())
-    sentences = [
+    claimed = {c.metric: c for c in comparisons if c.published is not None}
+    return [
         "The paper behind dINT (EMNLP 2023, arXiv 2311.05161) is reported to claim for INT8 "
-        f"against dINT4 weights {claims}."
+        f"against dINT4 weights {claims}.",
+        *(_claimed(c) for c in claimed.values()),
+        *(
+            f"No {metric} of INT8 and dINT4 was compared, so nothing is said of {times(ratio)}."
+            for metric, ratio in PUBLISHED.items()
+            if metric not in claimed
+        ),
+        *(
+            _denormals(c)
+            for c in comparisons
+            if (c.formats, c.metric) == (("INT4", "dINT4"), "area")
+        ),
+        AREA_SCOPE,
     ]
-    claimed = [c for c in comparisons if c.published is not None]
-    sentences += [_claimed(c, records) for c in claimed]
-    silent = PUBLISHED.keys() - {c.metric for c in claimed}
-    sentences += [
-        f"No {metric} was compared, so nothing is said of {times(ratio)}."
-        for metric, ratio in PUBLISHED.items()
-        if metric in silent
-    ]
-    sentences += [
-        _denormals(c) for c in comparisons if c.formats == ("INT4", "dINT4") and c.metric == "area"
-    ]
-    return [*sentences, AREA_SCOPE]
 
 
-def _claimed(comparison: Comparison, records: Sequence[Record]) -> str:
+def places(ratios: Sequence[Ratio]) -> str:
+    """Where ratios were measured, such as ``4 designs and 3 libraries``."""
+    designs = len({design_title(r.design, r.parameters) for r in ratios})
+    libraries = len({r.library for r in ratios})
+    return f"{plural(designs, 'design')} and {plural(libraries, 'library', 'libraries')}"
+
+
+def _claimed(comparison: Comparison) -> str:
     """Range of a published ratio, and in how many places it is reached."""
     published = comparison.published or 0.0
     ratios = comparison.ratios
     reached = sum(round(r.ratio, 2) >= published for r in ratios)  # as it is printed
-    sentence = (
+    return (
         f"Here the {comparison.metric} of {comparison.baseline} is {_span(ratios)} that of "
         f"{comparison.candidate}, in {places(ratios)}; it reaches {times(published)} in "
         f"{reached} of {plural(len(ratios), 'case')}."
-    )
-    beaten = sum(_is_beaten(ratio, records) for ratio in ratios)
-    if comparison.metric != "area" or not beaten:
-        return sentence
-    return (
-        f"{sentence} In {beaten} of them a smaller {comparison.formats[0]} netlist was measured "
-        "than this baseline."
     )
 
 
@@ -131,20 +140,6 @@ def _placed(ratio: Ratio) -> str:
     return f"{times(ratio.ratio)} ({design_name(ratio.design)}, {ratio.library})"
 
 
-def places(ratios: Sequence[Ratio]) -> str:
-    """Where ratios were measured, such as ``4 designs and 3 libraries``."""
-    designs = len({r.design for r in ratios})
-    libraries = len({r.library for r in ratios})
-    return f"{plural(designs, 'design')} and {plural(libraries, 'library', 'libraries')}"
-
-
-def _is_beaten(ratio: Ratio, records: Sequence[Record]) -> bool:
-    """Whether a smaller netlist of the baseline's format was measured than the baseline."""
-    areas = {
-        record.architecture: record.area
-        for record in records
-        if (record.library, record.design) == (ratio.library, ratio.design)
-        and record.format == ratio.baseline["format"]
-    }
-    baseline = areas.get(ratio.baseline["architecture"])
-    return baseline is not None and min(areas.values()) < baseline
+def _named(variants: Sequence[Variant]) -> str:
+    architectures = dict.fromkeys(variant.architecture for variant in variants)
+    return f"{variants[0].format} {' or '.join(architectures)}"

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-__all__ = ["replace_files"]
+__all__ = ["check_folder", "replace_files"]
 
 
 def replace_files(
@@ -37,11 +37,10 @@ def replace_files(
     OSError
         If the files cannot be written, such as on a full disk.
     """
+    check_folder(folder)
     try:
         is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise ValueError(f"output must be a folder, not the file {_first_file(folder)}") from error
     except OSError as error:
         raise _cannot_write(folder, error) from error
     try:
@@ -54,6 +53,19 @@ def replace_files(
         if isinstance(error, OSError):
             raise _cannot_write(folder, error) from error
         raise
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a path at which there cannot be a folder.
+
+    Raises
+    ------
+    ValueError
+        If ``folder``, or a part of its path, is a file.
+    """
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"output must be a folder for the report, not the file {path}")
 
 
 def _replace(
@@ -79,10 +91,6 @@ def _replace(
         for name in contents.keys() - set(touched):
             (folder / name).unlink(missing_ok=True)
         raise
-
-
-def _first_file(path: Path) -> Path:
-    return next((part for part in (*reversed(path.parents), path) if part.is_file()), path)
 
 
 def _cannot_write(folder: Path, error: OSError) -> OSError:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dintmac.synth.records import Record, Variant
+
 __all__ = [
     "DASH",
-    "count",
     "design_name",
     "design_title",
     "netlist",
@@ -46,9 +47,9 @@ def design_title(design: str, parameters: Mapping[str, int]) -> str:
     return ", ".join([design_name(design), *sizes, *others])
 
 
-def netlist(format: str, architecture: str) -> str:
+def netlist(side: Record | Variant) -> str:
     """What a ratio is taken of, such as ``INT8 booth``."""
-    return f"{format} {architecture}"
+    return f"{side.format} {side.architecture}"
 
 
 def number(value: float | None) -> str:
@@ -58,11 +59,6 @@ def number(value: float | None) -> str:
     magnitude = abs(value)
     decimals = 0 if magnitude >= 1000 else 1 if magnitude >= 100 else 2 if magnitude >= 1 else 3
     return f"{value:,.{decimals}f}"
-
-
-def count(value: int | None) -> str:
-    """A whole number, a dash where there is none."""
-    return DASH if value is None else f"{value:,}"
 
 
 def times(ratio: float) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dintmac.reports.tables import Table
 
-__all__ = ["render_html", "render_markdown"]
+__all__ = ["plain_table", "render_html", "render_markdown"]
 
 
 class _Verbatim(str):
@@ -28,6 +28,19 @@ def render_markdown(values: Mapping[str, Any]) -> str:
 def render_html(values: Mapping[str, Any]) -> str:
     """The page; what the values say is escaped."""
     return _environment(autoescape=True).get_template("report.html.jinja").render(values)
+
+
+def plain_table(table: Table) -> str:
+    """A table without groups for a terminal, in columns."""
+    rows = [table.columns, *(row for group in table.groups for row in group.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, table.numeric, strict=True)
+        ).rstrip()
+        for row in rows
+    )
 
 
 def _environment(**options: Any) -> Environment:
@@ -58,7 +71,7 @@ def _markdown_table(table: Table) -> str:
     return "\n".join(lines)
 
 
-def _markdown_row(cells: Any) -> str:
+def _markdown_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from dintmac.reports.comparisons import Comparison
 from dintmac.reports.grouping import gathered, grouped
 from dintmac.reports.labels import (
-    design_name,
     design_title,
     netlist,
     products_per_cycle,
     times,
 )
-from dintmac.reports.tables import parts_of
-from dintmac.synth.records import Record
+from dintmac.synth.records import Ratio, Record
 
 __all__ = ["Bar", "BarPanel", "Dot", "DotPanel", "area_panels", "ratio_panels"]
+
+_PARTS = ("registers", "products", "accumulation", "products and sums", "control")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def ratio_panels(comparisons: Sequence[Comparison]) -> list[DotPanel]:
             title=comparison.title,
             axis=f"{comparison.metric} of {comparison.baseline} ÷ "
             f"{comparison.metric} of {comparison.candidate}",
-            dots=tuple(Dot(design_name(r.design), r.library, r.ratio) for r in comparison.ratios),
+            dots=tuple(_dot(comparison, ratio) for ratio in comparison.ratios),
             span=(min(values), max(values)),
             published=comparison.published,
         )
@@ -94,9 +94,9 @@ def ratio_panels(comparisons: Sequence[Comparison]) -> list[DotPanel]:
 
 
 def area_panels(records: Sequence[Record]) -> list[BarPanel]:
-    """A panel for each library with the records whose area is split; areas are per MAC."""
-    split = [record for record in records if record.area_split]
-    parts = tuple(parts_of(split))
+    """A panel for each library, all with the same parts; areas are per MAC."""
+    splits = [_split(record) for record in records]
+    parts = tuple(part for part in _PARTS if any(part in split for split in splits))
     return [
         BarPanel(
             title=library,
@@ -104,14 +104,33 @@ def area_panels(records: Sequence[Record]) -> list[BarPanel]:
             parts=parts,
             bars=tuple(gathered((_bar(r, parts) for r in group), lambda bar: bar.heading)),
         )
-        for library, group in grouped(split, lambda r: r.library).items()
+        for library, group in grouped(records, lambda r: r.library).items()
     ]
+
+
+def _dot(comparison: Comparison, ratio: Ratio) -> Dot:
+    architectures = comparison.architectures(ratio)
+    return Dot(
+        design_title(ratio.design, ratio.parameters),
+        f"{ratio.library}, {architectures}" if architectures else ratio.library,
+        ratio.ratio,
+    )
 
 
 def _bar(record: Record, parts: Sequence[str]) -> Bar:
     macs = products_per_cycle(record.parameters)
+    split = _split(record)
     return Bar(
         design_title(record.design, record.parameters),
-        netlist(record.format, record.architecture),
-        tuple(record.area_split.get(part, 0.0) / macs for part in parts),
+        netlist(record),
+        tuple(split.get(part, 0.0) / macs for part in parts),
     )
+
+
+def _split(record: Record) -> dict[str, float]:
+    """Parts of an area; products and sums that were made together are one part."""
+    split = record.area_split
+    parts = {"registers": split.registers, "control": split.control}
+    if split.products is None:
+        return parts | {"products and sums": split.accumulation}
+    return parts | {"products": split.products, "accumulation": split.accumulation}

@@ -161,7 +161,7 @@ def _draw_bars(axes: Axes, panel: BarPanel) -> None:
             left=starts,
             height=0.74,
             label=_plain(part),
-            color=_COLOURS[-1] if part == "other" else _COLOURS[index % len(_COLOURS)],
+            color=_COLOURS[-1] if part == panel.parts[-1] else _COLOURS[index],
             edgecolor=_PAPER,
             linewidth=0.6,
         )
@@ -218,7 +218,12 @@ def _value(axes: Axes, x: float, y: float, text: str) -> None:
 
 def _write(axes: Axes, text: str, point: tuple[float, float], **options: Any) -> None:
     """Write beside a point, within the room that the axes have anyway."""
-    style = {"textcoords": "offset points", "va": "center", "fontsize": 8, "in_layout": False}
+    style: dict[str, Any] = {
+        "textcoords": "offset points",
+        "va": "center",
+        "fontsize": 8,
+        "in_layout": False,
+    }
     axes.annotate(text, point, **style | options)
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dintmac.reports.comparisons import Comparison
 from dintmac.reports.grouping import grouped
 from dintmac.reports.labels import (
     DASH,
-    count,
-    design_name,
     design_title,
     netlist,
     number,
@@ -19,10 +17,7 @@ from dintmac.reports.labels import (
 )
 from dintmac.synth.records import Ratio, Record
 
-__all__ = ["Group", "Table", "library_table", "parts_of", "ratio_table"]
-
-
-_PART_RANKS = {"registers": 0, "products": 1, "accumulation": 2, "other": 9}
+__all__ = ["Group", "Table", "library_table", "ratio_table"]
 
 
 @dataclass(frozen=True)
@@ -43,12 +38,6 @@ class Table:
     groups: tuple[Group, ...]
 
 
-def parts_of(records: Iterable[Record]) -> list[str]:
-    """Names of the parts into which areas are split: registers first, the rest last."""
-    parts = {part for record in records for part in record.area_split}
-    return sorted(parts, key=lambda part: (_PART_RANKS.get(part, 3), part))
-
-
 def library_table(records: Sequence[Record], ratios: Sequence[Ratio]) -> Table:
     """All netlists of one library, by design.
 
@@ -59,14 +48,16 @@ def library_table(records: Sequence[Record], ratios: Sequence[Ratio]) -> Table:
     ratios : sequence of Ratio
         Printed in the rows of their candidates, each with the name of its baseline.
     """
-    parts = parts_of(records)
     groups = grouped(records, lambda r: design_title(r.design, r.parameters))
     columns = (
         ("format", False),
         ("architecture", False),
         ("area", True),
         ("area per MAC", True),
-        *((part, True) for part in parts),
+        ("registers", True),
+        ("products", True),
+        ("accumulation", True),
+        ("control", True),
         ("flip-flops", True),
         ("delay, ns", True),
         ("baseline ÷ this", False),
@@ -77,7 +68,7 @@ def library_table(records: Sequence[Record], ratios: Sequence[Ratio]) -> Table:
         columns=tuple(name for name, _ in columns),
         numeric=tuple(numeric for _, numeric in columns),
         groups=tuple(
-            Group(heading, tuple(_record_cells(record, parts, ratios) for record in group))
+            Group(heading, tuple(_cells(record, ratios) for record in group))
             for heading, group in groups.items()
         ),
     )
@@ -85,11 +76,16 @@ def library_table(records: Sequence[Record], ratios: Sequence[Ratio]) -> Table:
 
 def ratio_table(comparison: Comparison) -> Table:
     """The ratios of one comparison: a row a design, a column a library."""
-    ratios = {(r.design, r.library): times(r.ratio) for r in comparison.ratios}
-    designs = tuple(dict.fromkeys(r.design for r in comparison.ratios))
-    libraries = tuple(dict.fromkeys(r.library for r in comparison.ratios))
+    cells = {
+        (design_title(r.design, r.parameters), r.library): _spaced(
+            times(r.ratio), comparison.architectures(r)
+        )
+        for r in comparison.ratios
+    }
+    designs = dict.fromkeys(design for design, _ in cells)
+    libraries = tuple(dict.fromkeys(library for _, library in cells))
     rows = tuple(
-        (design_name(design), *(ratios.get((design, library), DASH) for library in libraries))
+        (design, *(cells.get((design, library), DASH) for library in libraries))
         for design in designs
     )
     return Table(
@@ -100,14 +96,18 @@ def ratio_table(comparison: Comparison) -> Table:
     )
 
 
-def _record_cells(record: Record, parts: Sequence[str], ratios: Sequence[Ratio]) -> tuple[str, ...]:
+def _cells(record: Record, ratios: Sequence[Ratio]) -> tuple[str, ...]:
+    split = record.area_split
     return (
         record.format,
         record.architecture,
         number(record.area),
         number(record.area / products_per_cycle(record.parameters)),
-        *(number(record.area_split.get(part)) for part in parts),
-        count(record.flip_flops),
+        number(split.registers),
+        number(split.products),
+        number(split.accumulation),
+        number(split.control),
+        f"{record.flip_flops:,}",
         number(record.delay_ns),
         _ratios(record, ratios),
         _check(record),
@@ -115,14 +115,23 @@ def _record_cells(record: Record, parts: Sequence[str], ratios: Sequence[Ratio])
 
 
 def _ratios(record: Record, ratios: Sequence[Ratio]) -> str:
-    candidate = (record.library, record.design, record.format, record.architecture)
+    """Ratios of which a record is the candidate, each with its baseline."""
     texts = [
-        f"{times(r.ratio)} {netlist(**r.baseline)} ({r.metric})"
+        _spaced(times(r.ratio), netlist(r.baseline), "" if r.metric == "area" else f"({r.metric})")
         for r in ratios
-        if (r.library, r.design, r.candidate["format"], r.candidate["architecture"]) == candidate
+        if (r.library, r.design, r.parameters) == (record.library, record.design, record.parameters)
+        and (r.candidate.format, r.candidate.architecture) == (record.format, record.architecture)
     ]
     return "; ".join(texts) or DASH
 
 
 def _check(record: Record) -> str:
-    return record.checked
+    """How a netlist was checked and on how much."""
+    check = record.check
+    method = "" if check.method == record.checked else f"({check.method})"
+    amount = f"{check.vectors:,} results in {check.cycles:,} cycles" if check.vectors else ""
+    return _spaced(record.checked, method, amount)
+
+
+def _spaced(*texts: str) -> str:
+    return " ".join(text for text in texts if text)
