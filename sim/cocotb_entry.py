@@ -37,9 +37,10 @@ class CocotbHandle(Handle):
 
     def _read(self, port: str) -> int:
         value = self._signals[port].value
-        if not value.is_resolvable:
-            raise ValueError(f"{port} has undefined bits: {value}")
-        return int(value)
+        try:
+            return int(value)
+        except ValueError:
+            raise CheckFailed(f"{port} has undefined bits: {value}") from None
 
     def _write(self, port: str, value: int) -> None:
         self._signals[port].value = value

@@ -115,8 +115,12 @@ class Testbench:
     def payloads(self, name: str, **fields: ArrayLike) -> list[Payload]:
         """Payloads of a stream from arrays of shape ``(T, *shape)``, one for each field."""
         ports = Stream.of(self.handle, name).fields
-        words = [pack(values, self.handle.ports[ports[field]]) for field, values in fields.items()]
+        words = [self.pack(ports[field], values) for field, values in fields.items()]
         return [dict(zip(fields, row, strict=True)) for row in zip(*words, strict=True)]
+
+    def pack(self, port: str, values: ArrayLike) -> list[int]:
+        """Words of a port from an array of shape ``(T, *shape)``."""
+        return pack(values, self.handle.ports[port])
 
     def decode(self, port: str, words: list[int]) -> NDArray[np.int64]:
         """What the words of a port hold, int64, shape ``(T, *shape)``."""

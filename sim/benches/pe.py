@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +29,6 @@ from dintmac.sim.streams import (
     random_stalls,
 )
 from dintmac.sim.testbench import Testbench
-from dintmac.sim.vectors import pack
 
 __all__ = ["TESTS", "Bench"]
 
@@ -216,10 +214,6 @@ class Bench(Testbench):
     def _take_vector(self, transfer: Transfer) -> None:
         self.scoreboard.observe("i", transfer)
         self.partial_sums.take(transfer)
-
-    def pack(self, port: str, values: NDArray[Any]) -> list[int]:
-        """Words of a port from an array of shape ``(T, *shape)``."""
-        return pack(values, self.handle.ports[port])
 
     def send_vectors(
         self,
