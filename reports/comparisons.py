@@ -68,12 +68,13 @@ class Comparison:
 
 
 def compare(ratios: Sequence[Ratio]) -> list[Comparison]:
-    """Group ratios by metric and formats, in the order of their first appearance."""
+    """Group ratios by metric and formats: those with a published one first."""
     groups = grouped(ratios, lambda r: (r.metric, r.baseline.format, r.candidate.format))
-    return [
+    comparisons = [
         Comparison(metric, (baseline, candidate), tuple(gathered(group, lambda r: r.design)))
         for (metric, baseline, candidate), group in groups.items()
     ]
+    return sorted(comparisons, key=lambda c: c.published is None)
 
 
 def conclusion(comparisons: Sequence[Comparison]) -> list[str]:

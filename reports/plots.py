@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ _PATCH = {"facecolor": _PAPER, "linewidth": 0, "pad": 1.0}
 
 _WIDTH = 5.4  # inches a panel
 _ROW = 0.21
-_MARGIN = 1.0
+_MARGIN = 1.1
 
 
 def draw(
@@ -169,17 +170,20 @@ def _draw_bars(axes: Axes, panel: BarPanel) -> None:
     for position, total in zip(positions, starts, strict=True):
         _value(axes, total, position, number(total))
     axes.set_xlim(0, 1.16 * max(starts))
-    axes.set_title(_plain(panel.title), pad=22)
+    columns = 3 if len(panel.parts) > 4 else 4
+    axes.set_title(_plain(panel.title), pad=10 + 12 * math.ceil(len(panel.parts) / columns))
     axes.set_xlabel(_plain(panel.axis))
-    axes.legend(
+    legend = axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.01, 0.995),
-        ncols=len(panel.parts),
+        ncols=columns,
         borderaxespad=0,
         handlelength=1,
         handletextpad=0.4,
         columnspacing=1.2,
+        labelspacing=0.2,
     )
+    legend.set_in_layout(False)
 
 
 def _rows(axes: Axes, names: Sequence[tuple[str, str]]) -> list[int]:
