@@ -5,8 +5,9 @@ from __future__ import annotations
 import traceback
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,20 @@ class BenchResult:
     def cycles(self) -> int:
         """Cycles of all tests."""
         return sum(test.cycles for test in self.tests)
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return {
+            "design": self.configuration.design,
+            "format": self.configuration.format.name,
+            "architecture": self.configuration.architecture,
+            "parameters": self.configuration.parameters,
+            "simulator": self.simulator,
+            "version": self.version,
+            "seed": self.seed,
+            "passed": self.passed,
+            "tests": [asdict(test) for test in self.tests],
+        }
 
 
 def run_bench(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +261,11 @@ class WorkloadResult:
     utilisation: float
     simulator: str
     version: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as JSON values, with the number of outputs in the place of their values."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {"outputs": self.outputs.size}
 
 
 def run_workload(
