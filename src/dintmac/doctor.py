@@ -107,7 +107,7 @@ def _libraries() -> list[Finding]:
         return [Finding("libraries", str(error), "", "correct DINTMAC_LIBRARIES", required=True)]
     return [
         Finding(
-            f"library {library.name}", "area", f"{len(library.cells)} cells", "", required=False
+            f"library {library.name}", "area", f"{len(library.cells())} cells", "", required=False
         )
         for library in libraries
     ]
