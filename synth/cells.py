@@ -6,7 +6,7 @@ import fnmatch
 import itertools
 import json
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ write_json cells.json
 
 @dataclass(frozen=True)
 class Adder:
-    """A full adder, or a half adder if it has two inputs.
+    """A full adder.
 
     Attributes
     ----------
@@ -63,8 +63,11 @@ class Cells:
     flip_flops : frozenset of str
     dont_use : tuple of str
         Names that mappers must leave alone.
-    full_adder, half_adder, clock_gate : Adder, Adder, ClockGate or None
-        The smallest of their kind.
+    full_adder : Adder or None
+        The smallest. (Half adders are left to ABC: mapped to cells of their own, every AND of two
+        bits that also meet in an XOR becomes one, and areas grow by half.)
+    clock_gate : ClockGate or None
+        The smallest, if possible without test pins.
     clock_gates : dict of str to ClockGate
     """
 
@@ -73,7 +76,6 @@ class Cells:
     flip_flops: frozenset[str]
     dont_use: tuple[str, ...]
     full_adder: Adder | None
-    half_adder: Adder | None
     clock_gate: ClockGate | None
     clock_gates: dict[str, ClockGate]
 
@@ -94,9 +96,11 @@ def cells_of(library: Library, cache: Cache | None = None) -> Cells:
         texts = {name: asdict(text) for name, text in library.cells().items()}
         stored = {"texts": texts, "modules": _read_with_yosys(library)}
         cache.store(key, stored)
-    texts = {name: CellText(**text) for name, text in stored["texts"].items()}
-    modules = {name: Module.from_json(name, m) for name, m in stored["modules"].items()}
-    return _classify(library, texts, modules)
+    return _classify(
+        library,
+        {name: CellText(**text) for name, text in stored["texts"].items()},
+        {name: Module.from_json(name, module) for name, module in stored["modules"].items()},
+    )
 
 
 def _read_with_yosys(library: Library) -> dict[str, Any]:
@@ -140,8 +144,7 @@ def _classify(
         models={name: module for name, module in modules.items() if name in texts},
         flip_flops=frozenset(name for name, m in modules.items() if _is_flip_flop(m)),
         dont_use=dont_use,
-        full_adder=_smallest_adder(3, gates, areas),
-        half_adder=_smallest_adder(2, gates, areas),
+        full_adder=_smallest_full_adder(gates, areas),
         clock_gate=min(
             clock_gates.values(), key=lambda g: (len(g.test), areas[g.cell], g.cell), default=None
         ),
@@ -165,6 +168,15 @@ def _is_flip_flop(module: Module) -> bool:
     return any(kind.startswith("$_DFF") for kind in module.kinds)
 
 
+def _takes_rising_edge(module: Module) -> bool:
+    """Whether the clock pin goes to a flip-flop as it is; Yosys inverts it for falling edges."""
+    pins = {bit for bits in module.inputs.values() for bit in bits}
+    return any(
+        cell.kind.startswith(("$_DFF_P", "$_DFFSR_P")) and cell.pins["C"][0] in pins
+        for cell in module.cells
+    )
+
+
 def _tables(module: Module) -> dict[str, int]:
     """Truth tables of a cell of up to three inputs; empty for all others."""
     if not 1 <= len(module.inputs) <= 3:
@@ -180,11 +192,7 @@ def _check_basics(library: Library, modules: list[Module], gates: list[_Gate]) -
     has = {
         "inverter": (1, 0b01) in found,
         "NAND2 or NOR2": bool({(2, 0b0111), (2, 0b0001)} & found),
-        "rising-edge flip-flop": any(
-            kind.startswith("$_DFF") and "_DFF_N" not in kind and "_DFFSR_N" not in kind
-            for module in modules
-            for kind in module.kinds
-        ),
+        "rising-edge flip-flop": any(map(_takes_rising_edge, modules)),
     }
     missing = [name for name, present in has.items() if not present]
     if missing:
@@ -192,6 +200,9 @@ def _check_basics(library: Library, modules: list[Module], gates: list[_Gate]) -
             f"library must have cells to map to, but {str(library.path)!r} "
             f"has no {' and no '.join(missing)}"
         )
+
+
+_ROLES = ("clock", "enable", "out", "test")
 
 
 def _clock_gate(name: str, text: CellText) -> ClockGate | None:
@@ -204,13 +215,8 @@ def _clock_gate(name: str, text: CellText) -> ClockGate | None:
     return ClockGate(name, clock, enable, out, tuple(pins["test"]))
 
 
-_ROLES = ("clock", "enable", "out", "test")
-
-
-def _smallest_adder(
-    inputs: int, gates: list[_Gate], areas: Mapping[str, float]
-) -> Adder | None:
-    adders = [adder for gate in gates if (adder := _adder(gate, inputs))]
+def _smallest_full_adder(gates: list[_Gate], areas: Mapping[str, float]) -> Adder | None:
+    adders = [adder for gate in gates if (adder := _full_adder(gate))]
 
     def cost(adder: Adder) -> tuple[int, float, str]:
         # Complemented outputs take an inverter each, so they are the last resort.
@@ -219,23 +225,29 @@ def _smallest_adder(
     return min(adders, key=cost, default=None)
 
 
-def _adder(gate: _Gate, inputs: int) -> Adder | None:
-    """The cell as an adder, if its two outputs are parity and majority (or AND)."""
-    if len(gate.module.inputs) != inputs or len(gate.tables) != 2:
+#: Truth tables of three inputs: how many of them are one in each row.
+_ONES = [row.bit_count() for row in range(8)]
+_PARITY = sum((ones & 1) << row for row, ones in enumerate(_ONES))
+_MAJORITY = sum((ones >= 2) << row for row, ones in enumerate(_ONES))
+_EVERY_ROW = 0xFF
+
+
+def _full_adder(gate: _Gate) -> Adder | None:
+    """The cell as an adder, if its two outputs are parity and majority or their complements."""
+    if len(gate.module.inputs) != 3 or len(gate.tables) != 2:
         return None
-    ones = [row.bit_count() for row in range(1 << inputs)]
-    parity = sum((count & 1) << row for row, count in enumerate(ones))
-    majority = sum((count >= 2) << row for row, count in enumerate(ones))
-    every_row = (1 << len(ones)) - 1
     for total, carry in itertools.permutations(gate.tables):
         sums, carries = gate.tables[total], gate.tables[carry]
-        if sums in (parity, parity ^ every_row) and carries in (majority, majority ^ every_row):
+        if sums in (_PARITY, _PARITY ^ _EVERY_ROW) and carries in (
+            _MAJORITY,
+            _MAJORITY ^ _EVERY_ROW,
+        ):
             return Adder(
                 cell=gate.module.name,
                 inputs=tuple(gate.module.inputs),
                 total=total,
                 carry=carry,
-                inverted_total=sums != parity,
-                inverted_carry=carries != majority,
+                inverted_total=sums != _PARITY,
+                inverted_carry=carries != _MAJORITY,
             )
     return None

@@ -208,9 +208,10 @@ def _typical_corner(paths: Sequence[Path]) -> Path | None:
 
 
 def _short_name(path: Path) -> str:
-    """``sky130_fd_sc_hd__tt_025C_1v80.lib`` is ``sky130_fd_sc_hd``, ``nangate45_typ`` ``nangate45``.
+    """The file's name without the conditions of characterisation at its end, in lower case.
 
-    Conditions of characterisation at the end of the file's name are dropped.
+    ``nangate45_typ.lib`` is ``nangate45``, ``sky130_fd_sc_hd__tt_025C_1v80.lib`` is
+    ``sky130_fd_sc_hd``.
     """
     stem = re.sub(r"\.lib(\.gz)?$", "", path.name, flags=re.IGNORECASE)
     words = [word for word in re.split(r"_+", stem) if word]
@@ -262,7 +263,9 @@ _CELL = re.compile(r'\bcell\s*\(\s*"?([^\s")]+)"?\s*\)\s*\{')
 _PIN = re.compile(r'\bpin\s*\(\s*"?([^\s")]+)"?\s*\)\s*\{')
 _AREA = re.compile(r'\barea\s*:\s*"?([-+0-9.eE]+)')
 _DONT_USE = re.compile(r'\bdont_use\s*:\s*"?true', re.IGNORECASE)
-_CLOCK_GATE = re.compile(r'\bclock_gating_integrated_cell\s*:\s*"?latch_posedge(_precontrol)?"?\s*;')
+_CLOCK_GATE = re.compile(
+    r'\bclock_gating_integrated_cell\s*:\s*"?latch_posedge(_precontrol)?"?\s*;'
+)
 _ROLE = re.compile(r'\bclock_gate_(clock|enable|test|out)_pin\s*:\s*"?true', re.IGNORECASE)
 
 

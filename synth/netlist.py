@@ -293,7 +293,8 @@ class _Plan:
         self._clocks = clocks
         self._known = set(known)
         self._drivers: dict[int, _Gate | _FlipFlop] = {}
-        for driver in (*flat.gates, *flat.flip_flops):
+        drivers: list[_Gate | _FlipFlop] = [*flat.gates, *flat.flip_flops]
+        for driver in drivers:
             net = flat.find(driver.out)
             if net in self._drivers or net in self._known:
                 raise NetlistError(f"net {self._name(net)} must have one driver, not two")
@@ -513,7 +514,8 @@ def _element_bits(port: str, width: int, elements: int) -> int:
 def _integers(data: bytes, count: int, mask: int) -> list[int]:
     """``count`` integers of equal length in bytes, little-endian."""
     length = len(data) // count if count else 0
-    return [int.from_bytes(data[i * length : (i + 1) * length], "little") & mask for i in range(count)]
+    chunks = (data[i * length : (i + 1) * length] for i in range(count))
+    return [int.from_bytes(chunk, "little") & mask for chunk in chunks]
 
 
 def truth_tables(module: Module) -> dict[str, int]:
@@ -530,8 +532,6 @@ def truth_tables(module: Module) -> dict[str, int]:
     if netlist.flip_flops:
         raise NetlistError(f"cell {module.name} must be combinational")
     rows = 1 << len(module.inputs)
-    planes = [
-        sum((row >> i & 1) << row for row in range(rows)) for i in range(len(module.inputs))
-    ]
+    planes = [sum((row >> i & 1) << row for row in range(rows)) for i in range(len(module.inputs))]
     outputs, _ = netlist.step(planes, [], (1 << rows) - 1)
     return dict(zip(module.outputs, outputs, strict=True))
