@@ -15,7 +15,7 @@ from dintmac.hdl.designs import Configuration
 from dintmac.sim.benches import BENCHES
 from dintmac.sim.handle import Handle
 from dintmac.sim.simulators import Simulator, default_simulator
-from dintmac.sim.streams import CheckFailed
+from dintmac.sim.streams import CheckError
 
 __all__ = ["BenchResult", "TestResult", "run_bench"]
 
@@ -110,7 +110,7 @@ def run_bench(
 
     Raises
     ------
-    SimulatorMissing, ValueError, SimulationError
+    SimulatorMissingError, ValueError, SimulationError
         As :meth:`Simulator.run`. A test that fails raises nothing.
     """
     if seed < 0:
@@ -141,7 +141,7 @@ async def run_tests(handle: Handle, configuration: Configuration, seed: int) -> 
             await testbench.reset()
             await test(testbench)
             message = ""
-        except CheckFailed as failure:
+        except CheckError as failure:
             message = f"{failure} (seed {seed})"
         except Exception:
             message = f"{traceback.format_exc()} (seed {seed})"

@@ -12,7 +12,7 @@ from dintmac.hdl.designs import Configuration
 from dintmac.sim.handle import RESET, Handle
 from dintmac.sim.scoreboard import Model, Scoreboard
 from dintmac.sim.streams import (
-    CheckFailed,
+    CheckError,
     Payload,
     ProtocolChecker,
     Stream,
@@ -28,8 +28,8 @@ _RESET_CYCLES = 2
 
 
 class _Driver(Protocol):
-    idle: bool
-
+    @property
+    def idle(self) -> bool: ...
     def drive(self) -> None: ...
     def sample(self) -> None: ...
     def reset(self) -> None: ...
@@ -97,9 +97,7 @@ class Testbench:
         driver = StreamDriver(self.handle, stream)
         self.add_driver(driver)
         self.add_sampler(ProtocolChecker(self.handle, stream))
-        self.add_sampler(
-            StreamMonitor(self.handle, stream, lambda t: scoreboard.observe(name, t))
-        )
+        self.add_sampler(StreamMonitor(self.handle, stream, lambda t: scoreboard.observe(name, t)))
         return driver
 
     def add_output(self, name: str, scoreboard: Scoreboard) -> StreamSink:
@@ -131,7 +129,7 @@ class Testbench:
 
         Raises
         ------
-        CheckFailed
+        CheckError
             If an output is valid in reset.
         """
         for driver in self._drivers:
@@ -143,7 +141,7 @@ class Testbench:
         await self.handle.settle()
         for port in self.valid_outputs:
             if self.handle.get(port):
-                raise CheckFailed(f"{port} is high in reset")
+                raise CheckError(f"{port} is high in reset")
         await self.handle.tick()
         self.handle.set(RESET, 0)
         for sampler in self._samplers:
@@ -168,13 +166,16 @@ class Testbench:
 
         Raises
         ------
-        CheckFailed
+        CheckError
             If it does not hold after ``timeout`` cycles.
         """
         start = self.handle.cycle
         while not condition():
             if self.handle.cycle - start >= timeout:
-                raise CheckFailed(f"not finished after {timeout} cycles; {self._state()}")
+                # A wrong output says more than one that is missing.
+                for scoreboard in self.scoreboards:
+                    scoreboard.compare()
+                raise CheckError(f"not finished after {timeout} cycles; {self._state()}")
             await self.run(1)
 
     async def drain(self, *, timeout: int) -> None:
@@ -182,7 +183,7 @@ class Testbench:
 
         Raises
         ------
-        CheckFailed
+        CheckError
             If they have not after ``timeout`` cycles.
         """
         await self.run_until(self._is_drained, timeout=timeout)
@@ -194,7 +195,7 @@ class Testbench:
 
         Raises
         ------
-        CheckFailed
+        CheckError
         """
         await self.drain(timeout=timeout)
         for scoreboard in self.scoreboards:

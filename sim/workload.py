@@ -1,8 +1,8 @@
 """A matrix product cut into the passes of a tile, streamed through it and put together again.
 
-A tile holds ``rows × lanes`` by ``columns × outputs`` weights. The product of activations (M, K) and
-weights (N, K) takes one pass for each block of that size; what a pass gives goes in again as the
-partial sums of the next block of K, so that the hardware itself adds up all of K.
+A tile holds ``rows × lanes`` by ``columns × outputs`` weights. The product of activations (M, K)
+and weights (N, K) takes one pass for each block of that size; what a pass gives goes in again as
+the partial sums of the next block of K, so that the hardware itself adds up all of K.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Workload:
     @property
     def depth(self) -> int:
         """Products in a sum, K."""
-        return self.activations.shape[1]
+        return int(self.activations.shape[1])
 
     @property
     def products(self) -> int:
@@ -95,8 +95,9 @@ def load(path: Path, format: Format | None = None) -> Workload:
     if not path.is_file():
         raise ValueError(f"workload {path} is not a file")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
                 raise ValueError("it holds a single array")
             arrays = {name: archive[name] for name in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
@@ -186,7 +187,7 @@ class Plan:
         return padded.reshape(self.vectors, self.rows, self.lanes)
 
     def weights(self, depth_block: int, output_block: int) -> NDArray[np.uint8]:
-        """Codes of a pass, shape (rows, columns, outputs, lanes); code 0, a zero, beyond K and N."""
+        """Codes of a pass, shape (rows, columns, outputs, lanes); zeros beyond K and N."""
         row, column = output_block * self.block_outputs, depth_block * self.block_depth
         part = self.workload.weights[
             row : row + self.block_outputs, column : column + self.block_depth
@@ -295,9 +296,9 @@ def run_workload(
     ------
     ValueError
         As :func:`plan`.
-    CheckFailed
+    CheckError
         If the tile breaks the protocol, or a transfer is wrong; with its operands.
-    SimulatorMissing, SimulationError
+    SimulatorMissingError, SimulationError
         As :meth:`Simulator.run`.
     """
     cut = plan(workload, configuration)

@@ -19,7 +19,7 @@ from dintmac.sim.handle import Handle
 from dintmac.sim.models import ProcessingElementModel
 from dintmac.sim.scoreboard import Scoreboard
 from dintmac.sim.streams import (
-    CheckFailed,
+    CheckError,
     Payload,
     Stream,
     StreamDriver,
@@ -48,7 +48,10 @@ class PartialSums:
         self._handle = handle
         self._scoreboard = scoreboard
         self._mask = (1 << handle.ports["i_partial_sums"].width) - 1
-        self.reset()
+        self._queue: deque[int] = deque()
+        self._taken: Transfer | None = None
+        self._due: Transfer | None = None
+        self._last = 0
 
     @property
     def idle(self) -> bool:
@@ -65,10 +68,9 @@ class PartialSums:
 
     def reset(self) -> None:
         """Forget all partial sums."""
-        self._queue: deque[int] = deque()
-        self._taken: Transfer | None = None
-        self._due: Transfer | None = None
-        self._last = 0
+        self._queue.clear()
+        self._taken = None
+        self._due = None
 
     def drive(self) -> None:
         """Set the port for this cycle."""
@@ -127,13 +129,13 @@ class NeighbourChecker:
 
         Raises
         ------
-        CheckFailed
+        CheckError
         """
         self._east.sample()
         self._west.sample()
         handle = self._handle
         if self._shadow is not None and handle.get("o_weights") != self._shadow:
-            raise CheckFailed(
+            raise CheckError(
                 f"o_weights must be {self._shadow:#x} in cycle {handle.cycle}, "
                 f"not {handle.get('o_weights'):#x}"
             )
@@ -143,7 +145,7 @@ class NeighbourChecker:
     def _compare(self, transfer: Transfer) -> None:
         expected = self._vectors.popleft() if self._vectors else None
         if transfer.payload != expected:
-            raise CheckFailed(
+            raise CheckError(
                 f"the next column must get {expected} in cycle {transfer.cycle}, "
                 f"not {transfer.payload}"
             )
@@ -166,7 +168,7 @@ class HoldChecker:
 
         Raises
         ------
-        CheckFailed
+        CheckError
         """
         handle = self._handle
         ports = ["o_valid"]
@@ -175,7 +177,7 @@ class HoldChecker:
         values = {port: handle.get(port) for port in ports}
         if self._held is not None and values != self._held:
             changed = [port for port in ports if values[port] != self._held.get(port)]
-            raise CheckFailed(f"{changed[0]} changed in cycle {handle.cycle} without enable")
+            raise CheckError(f"{changed[0]} changed in cycle {handle.cycle} without enable")
         if handle.get("enable"):
             self._held = None
             self._has_sum |= bool(handle.get("o_valid"))
@@ -224,8 +226,7 @@ class Bench(Testbench):
         """Send vectors with their partial sums; those with ``swap`` take the loaded weights."""
         words = self.pack("i_activations", activations)
         self.vectors.send(
-            {"activations": word, "swap": int(flag)}
-            for word, flag in zip(words, swap, strict=True)
+            {"activations": word, "swap": int(flag)} for word, flag in zip(words, swap, strict=True)
         )
         self.partial_sums.send(self.pack("i_partial_sums", partial_sums))
 
@@ -318,7 +319,7 @@ async def test_reaches_the_bounds_of_the_accumulator(bench: Bench) -> None:
     expected = [[bound * bench.parameters["depth"]] * bench.outputs for bound in bounds]
     reached = bench.decode("o_partial_sums", words).tolist()
     if reached != expected:
-        raise CheckFailed(f"sums must reach {expected}, not {reached}")
+        raise CheckError(f"sums must reach {expected}, not {reached}")
 
 
 async def test_starts_afresh_after_a_reset_in_mid_stream(bench: Bench) -> None:
@@ -358,9 +359,9 @@ async def test_latency_is_as_documented_in_every_cycle(bench: Bench) -> None:
     inputs, outputs = bench.scoreboard.inputs, bench.scoreboard.outputs
     for taken, output in zip(inputs, outputs, strict=True):
         if output.cycle - taken != bench.latency:
-            raise CheckFailed(f"latency must be {bench.latency}, not {output.cycle - taken}")
+            raise CheckError(f"latency must be {bench.latency}, not {output.cycle - taken}")
     if inputs[-1] - inputs[0] != count - 1:
-        raise CheckFailed(f"{count} vectors must take {count} cycles")
+        raise CheckError(f"{count} vectors must take {count} cycles")
 
 
 TESTS = (

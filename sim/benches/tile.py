@@ -16,7 +16,7 @@ from dintmac.sim.benches.operands import (
 )
 from dintmac.sim.handle import Handle
 from dintmac.sim.models import TileModel
-from dintmac.sim.streams import CheckFailed, Payload, random_stalls
+from dintmac.sim.streams import CheckError, Payload, random_stalls
 from dintmac.sim.testbench import Testbench
 
 __all__ = ["TESTS", "Bench"]
@@ -151,7 +151,7 @@ async def test_reaches_the_bounds_of_the_accumulator(bench: Bench) -> None:
     expected = np.array(bounds) * bench.parameters["depth"]
     for row, bound in zip((0, 2), expected, strict=True):
         if (reached[row] != bound).any():
-            raise CheckFailed(f"sums must reach {bound}, not {reached[row].tolist()}")
+            raise CheckError(f"sums must reach {bound}, not {reached[row].tolist()}")
 
 
 async def test_starts_afresh_after_a_reset_in_mid_stream(bench: Bench) -> None:
@@ -196,7 +196,7 @@ async def test_a_swap_waits_until_the_set_is_complete(bench: Bench) -> None:
     bench.i_weight.send(weights[:-1])
     await bench.run(4 * bench.latency)
     if bench.scoreboard.inputs:
-        raise CheckFailed("a swap was taken before its weights were complete")
+        raise CheckError("a swap was taken before its weights were complete")
     bench.i_weight.send(weights[-1:])
     await bench.finish(timeout=500)
 
@@ -207,7 +207,7 @@ async def test_a_second_swap_waits_for_a_second_set(bench: Bench) -> None:
     bench.i.send(bench.random_vectors(6))
     await bench.run(bench.rows + 4 * bench.latency)
     if len(bench.scoreboard.inputs) != 1:
-        raise CheckFailed("a second swap was taken with one set loaded")
+        raise CheckError("a second swap was taken with one set loaded")
     bench.i_weight.send(bench.random_weight_set())
     await bench.finish(timeout=500)
 
@@ -217,7 +217,7 @@ async def test_latency_is_as_documented(bench: Bench) -> None:
     await bench.finish(timeout=500)
     for taken, output in zip(bench.scoreboard.inputs, bench.scoreboard.outputs, strict=True):
         if output.cycle - taken != bench.latency:
-            raise CheckFailed(f"latency must be {bench.latency}, not {output.cycle - taken}")
+            raise CheckError(f"latency must be {bench.latency}, not {output.cycle - taken}")
 
 
 async def test_takes_a_vector_in_every_cycle(bench: Bench) -> None:
@@ -229,7 +229,7 @@ async def test_takes_a_vector_in_every_cycle(bench: Bench) -> None:
 def _check_no_gap(bench: Bench, count: int) -> None:
     cycles = bench.scoreboard.outputs[-1].cycle - bench.scoreboard.outputs[0].cycle + 1
     if cycles != count:
-        raise CheckFailed(f"{count} vectors must take {count} cycles, not {cycles}")
+        raise CheckError(f"{count} vectors must take {count} cycles, not {cycles}")
 
 
 TESTS = (
