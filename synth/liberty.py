@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import os
 import re
 import zlib
@@ -269,11 +270,15 @@ _CLOCK_GATE = re.compile(
 _ROLE = re.compile(r'\bclock_gate_(clock|enable|test|out)_pin\s*:\s*"?true', re.IGNORECASE)
 
 
+def _groups(pattern: re.Pattern[str], text: str) -> Iterator[tuple[str, str]]:
+    """Name and text of each group that ``pattern`` begins, up to the next of its kind."""
+    matches = list(pattern.finditer(text))
+    for match, following in itertools.zip_longest(matches, matches[1:]):
+        yield match[1], text[match.end() : following.start() if following else len(text)]
+
+
 def _cells(text: str) -> Iterator[tuple[str, CellText]]:
-    starts = [(match[1], match.end()) for match in _CELL.finditer(text)]
-    ends = [start for _, start in starts[1:]] + [len(text)]
-    for (name, start), end in zip(starts, ends, strict=True):
-        body = text[start:end]
+    for name, body in _groups(_CELL, text):
         area = _AREA.search(body)
         if area is not None:
             yield name, _cell(body, float(area[1]))
@@ -290,9 +295,7 @@ def _cell(body: str, area: float) -> CellText:
 
 
 def _roles(body: str) -> Iterator[tuple[str, str]]:
-    pins = [(match[1], match.end()) for match in _PIN.finditer(body)]
-    ends = [start for _, start in pins[1:]] + [len(body)]
-    for (name, start), end in zip(pins, ends, strict=True):
-        role = _ROLE.search(body, start, end)
+    for name, pin in _groups(_PIN, body):
+        role = _ROLE.search(pin)
         if role is not None:
             yield name, role[1]
