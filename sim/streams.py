@@ -31,7 +31,7 @@ Payload = dict[str, int]
 Stalls = Callable[[], bool]
 
 
-class CheckError(AssertionError):
+class CheckError(RuntimeError):
     """The design did something that it must not do."""
 
 
