@@ -263,7 +263,7 @@ def _simulate_workload(options: argparse.Namespace, simulator: Simulator | None)
             f"{rows}×{depth} activations, {len(workload.weights)}×{depth} {workload.format.name} "
             f"weights on {configuration.name}, {result.simulator} {result.version}\n"
             f"{result.cycles:,} cycles in {result.passes:,} passes, "
-            f"utilisation {result.utilisation:.1%}, latency {result.latency} cycles\n"
+            f"utilisation {result.utilisation:.2%}, latency {result.latency} cycles\n"
             f"{count - result.mismatches:,} of {count:,} outputs match the golden model"
         )
     return 0 if result.mismatches == 0 else EXIT_FAILED
