@@ -19,8 +19,7 @@ from dintmac.synth.netlist import ClockGate, Module, NetlistError, truth_tables
 __all__ = ["Adder", "Cells", "cells_of"]
 
 #: Cells that map as logic but are something else: isolation, retention and probing in SkyWater's
-#: libraries, whose Liberty files do not say ``dont_use``. (Delay cells need no ban: a mapper for
-#: area has no use for them.)
+#: libraries, whose Liberty files do not say ``dont_use``.
 DONT_USE = ("*lpflow*", "*probe*", "*edf*")
 
 _READ = """\
@@ -64,6 +63,8 @@ class Cells:
     flip_flops : frozenset of str
     dont_use : tuple of str
         Names that mappers must leave alone.
+    stronger : tuple of str
+        Cells that do what a smaller one does: greater drive strengths and delay cells.
     full_adder : Adder or None
         The smallest. (Half adders are left to ABC: mapped to cells of their own, every AND of two
         bits that also meet in an XOR becomes one, and areas grow by half.)
@@ -76,6 +77,7 @@ class Cells:
     models: dict[str, Module]
     flip_flops: frozenset[str]
     dont_use: tuple[str, ...]
+    stronger: tuple[str, ...]
     full_adder: Adder | None
     clock_gate: ClockGate | None
     clock_gates: dict[str, ClockGate]
@@ -145,6 +147,7 @@ def _classify(
         models={name: module for name, module in modules.items() if name in texts},
         flip_flops=frozenset(name for name, m in modules.items() if _is_flip_flop(m)),
         dont_use=dont_use,
+        stronger=_stronger(usable, areas),
         full_adder=_smallest_full_adder(gates, areas),
         clock_gate=min(
             clock_gates.values(), key=lambda g: (len(g.test), areas[g.cell], g.cell), default=None
@@ -167,6 +170,18 @@ def _is_barred(name: str, text: CellText) -> bool:
 
 def _is_flip_flop(module: Module) -> bool:
     return any(kind.startswith("$_DFF") for kind in module.kinds)
+
+
+def _stronger(modules: list[Module], areas: Mapping[str, float]) -> tuple[str, ...]:
+    smallest: dict[object, str] = {}
+    # Yosys writes equal functions on equal pins in the same way.
+    by_area = sorted(modules, key=lambda module: (areas[module.name], module.name))
+    for module in by_area:
+        cells = tuple((cell.kind, tuple(sorted(cell.pins.items()))) for cell in module.cells)
+        ports = tuple(module.inputs.items()), tuple(module.outputs.items())
+        smallest.setdefault((ports, cells), module.name)
+    kept = set(smallest.values())
+    return tuple(sorted(module.name for module in modules if module.name not in kept))
 
 
 def _takes_rising_edge(module: Module) -> bool:

@@ -147,19 +147,31 @@ def _measure_in_parallel(
 ) -> None:
     # Spawned, because the caller may have threads, such as that of a progress bar.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_quietly) as pool:
-        futures = {pool.submit(measure, *jobs[index], store=store): index for index in waiting}
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_become_worker) as pool:
+        futures = {pool.submit(_work, *jobs[index], store): index for index in waiting}
         try:
             for future in as_completed(futures):
                 finish(futures[future], future.result())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
             raise
 
 
-def _leave_quietly() -> None:
-    """Let Ctrl-C end a worker without a traceback; its temporary files are removed."""
-    signal.signal(signal.SIGINT, lambda number, frame: sys.exit(128 + number))
+def _become_worker() -> None:
+    """Leave Ctrl-C to the parent, and end by unwinding, which removes temporary files."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
+def _work(configuration: Configuration, library: Library, store: Cache) -> Record:
+    try:
+        return measure(configuration, library, store=store)
+    except SystemExit:
+        # The pool would take this for the job's answer and hand out the next.
+        os._exit(1)
 
 
 def tools() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -97,17 +98,37 @@ def synthesize(export: Export, library: Library, cells: Cells) -> Mapped:
         if cells.full_adder is not None:
             adders = _render("adders.v.j2", **asdict(cells.full_adder))
             (folder / "adders.v").write_text(adders)
+        attempts = _attempts(cells)
         script = _render(
             f"{RECIPE}.ys.j2",
             top=export.module,
             full_adder=cells.full_adder,
             clock_gate=cells.clock_gate,
-            dont_use="".join(f" -dont_use {name}" for name in cells.dont_use),
-            scripts=_SCRIPTS,
+            dont_use=_options(cells.dont_use),
+            attempts=attempts,
         )
         find_yosys().run(script, folder)
-        attempts = [_read(folder / f"{script}.json") for script in _SCRIPTS]
-    return Mapped(export.module, _smallest(attempts, cells.areas))
+        results = [_read(folder / f"attempt_{i + 1}.json") for i in range(len(attempts))]
+    return Mapped(export.module, _smallest(results, cells.areas))
+
+
+def _attempts(cells: Cells) -> list[dict[str, str]]:
+    """Each script with all cells, and where cells differ in strength, with the smallest alone.
+
+    The smallest would do for area, but the mappers' results hang on the choice in either way.
+    """
+    choices = [cells.dont_use]
+    if cells.stronger:
+        choices.append((*cells.dont_use, *cells.stronger))
+    return [
+        {"script": script, "dont_use": _options(choice)}
+        for choice in choices
+        for script in _SCRIPTS
+    ]
+
+
+def _options(dont_use: Sequence[str]) -> str:
+    return "".join(f" -dont_use {name}" for name in dont_use)
 
 
 @cache

@@ -31,7 +31,7 @@ def test_ge_has_an_adder_a_clock_gate_and_flip_flops(ge_cells):
     assert ge_cells.full_adder == Adder("FA", ("A", "B", "CI"), "S", "CO", False, False)
     assert ge_cells.clock_gate == ClockGate("CLKGATE", "CK", "E", "GCK")
     assert ge_cells.flip_flops == {"DFF", "DFFR", "DFFE", "DFFRE"}
-    assert ge_cells.dont_use == ()
+    assert ge_cells.dont_use == ge_cells.stronger == ()
 
 
 def test_ge_counts_in_gates_of_two_inputs(ge_cells):
@@ -120,6 +120,13 @@ def test_a_falling_edge_does_not_do_for_a_flip_flop(tmp_path, store):
 def test_refuses_a_library_that_yosys_does_not_read(tmp_path, store):
     with pytest.raises(LibraryError, match="library must be a Liberty file that Yosys reads"):
         read(tmp_path, store, INV, NAND, FLOP, "cell (X) { area : ; : }")
+
+
+def test_cells_that_do_what_a_smaller_one_does_are_the_stronger(tmp_path, store):
+    larger = INV.replace("(I)", "(I_X4)").replace("area : 1", "area : 3")
+    delay = larger.replace("(I_X4)", "(SLOW)")
+    cells = read(tmp_path, store, delay, larger, INV, NAND, FLOP)
+    assert cells.stronger == ("I_X4", "SLOW")
 
 
 def test_the_analysis_is_cached_by_content(ge, store, monkeypatch):

@@ -143,3 +143,9 @@ def test_results_that_never_come_end_the_check(mapped, netlist_of):
     modules = {**netlist.modules, "mac": broken}
     with pytest.raises(CheckError, match="all results must come within"):
         check(netlist_of(dataclasses.replace(netlist, modules=modules)), configuration)
+
+
+def test_sums_stay_within_the_depth(mapped, netlist_of):
+    """A depth of one transfer: longer sums would overflow, as documented."""
+    configuration, netlist = mapped("dot", "dint4", lanes=2, depth=2)
+    assert check(netlist_of(netlist), configuration).vectors > 4096

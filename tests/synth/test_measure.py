@@ -1,6 +1,10 @@
 """Measuring: records, their area split, the cache and parallel runs."""
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -8,7 +12,7 @@ import pytest
 import dintmac.synth.measure as room
 from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.hdl.designs import Configuration
-from dintmac.synth.cache import Cache
+from dintmac.synth.cache import Cache, CacheError
 from dintmac.synth.check import CheckError
 from dintmac.synth.liberty import Library, LibraryError
 from dintmac.synth.measure import cached, measure, measure_all
@@ -122,6 +126,54 @@ def test_an_interrupted_run_resumes(ge, tmp_path, monkeypatch):
     )
     measure_all(jobs, workers=1, store=store)
     assert measured == jobs[1:]
+
+
+INTERRUPTED = """
+from pathlib import Path
+from dintmac.golden.formats import DINT4
+from dintmac.hdl.designs import Configuration
+from dintmac.synth.cache import Cache
+from dintmac.synth.liberty import find_libraries
+from dintmac.synth.measure import measure_all
+
+if __name__ == "__main__":
+    (ge,) = find_libraries(["ge"])
+    jobs = [(Configuration("dot", DINT4, "", {"depth": n, "lanes": n}), ge) for n in range(1, 40)]
+    store = Cache(Path("cache"))
+    measure_all(jobs, workers=2, store=store, progress=lambda *_: print("done", flush=True))
+"""
+
+
+def test_control_c_ends_all_workers_at_once_and_keeps_what_is_finished(tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    (tmp_path / "run.py").write_text(INTERRUPTED)
+    with subprocess.Popen(
+        [sys.executable, "run.py"],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout.readline() == "done\n"
+        start = time.perf_counter()
+        os.killpg(process.pid, signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert time.perf_counter() - start < 10
+    assert process.returncode != 0
+    assert error.rstrip().endswith("KeyboardInterrupt")
+    assert list((tmp_path / "cache").glob("*.json"))
+    assert not list((tmp_path / "cache").glob("*.tmp"))
+    assert not list(temporary.glob("dintmac-*"))
+
+
+def test_an_error_in_a_worker_is_the_error_of_the_run(ge, tmp_path):
+    jobs = [(configuration, ge) for configuration in ALL]
+    (tmp_path / "cache").write_text("no folder")
+    with pytest.raises(CacheError, match="cache folder must be writable"):
+        measure_all(jobs, workers=2, store=Cache(tmp_path / "cache"))
 
 
 def test_a_wrong_netlist_is_not_recorded(ge, tmp_path, monkeypatch):
