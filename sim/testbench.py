@@ -24,8 +24,6 @@ from dintmac.sim.vectors import pack, unpack
 
 __all__ = ["Testbench"]
 
-_RESET_CYCLES = 2
-
 
 class _Driver(Protocol):
     @property
@@ -58,7 +56,7 @@ class Testbench:
     latency : int
         Cycles, as the component documents it.
     valid_outputs : list of str
-        Ports that must be low in reset.
+        Ports that must be low after a reset.
     """
 
     __test__ = False  # for pytest, which would take it for a class of tests
@@ -125,25 +123,24 @@ class Testbench:
         return unpack(words, self.handle.ports[port])
 
     async def reset(self) -> None:
-        """Reset the design and the bench.
+        """Reset the design, for one cycle, and the bench.
 
         Raises
         ------
         CheckError
-            If an output is valid in reset.
+            If an output is valid afterwards.
         """
         for driver in self._drivers:
             driver.reset()
         self.handle.set(RESET, 1)
-        for _ in range(_RESET_CYCLES):
-            await self.handle.settle()
-            await self.handle.tick()
+        await self.handle.settle()
+        await self.handle.tick()
+        self.handle.set(RESET, 0)
         await self.handle.settle()
         for port in self.valid_outputs:
             if self.handle.get(port):
-                raise CheckError(f"{port} is high in reset")
+                raise CheckError(f"{port} is high after a reset")
         await self.handle.tick()
-        self.handle.set(RESET, 0)
         for sampler in self._samplers:
             sampler.reset()
         for scoreboard in self.scoreboards:

@@ -91,7 +91,7 @@ def test_a_design_without_fault_passes():
         ("duplicated at the end", "belongs to no input"),
         ("changed", "o_sum changed in cycle"),
         ("dropped", "o_valid fell in cycle"),
-        ("valid in reset", "o_valid is high in reset"),
+        ("valid in reset", "o_valid is high after a reset"),
         ("deaf", "not finished"),
     ],
 )

@@ -1,5 +1,7 @@
 """Matrix products on simulated tiles, and the files they come from."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,7 @@ def test_equals_the_golden_product(vectors, depth, outputs, format):
     assert result.mismatches == 0
     assert result.passes == -(-depth // 6) * -(-outputs // 4)
     assert result.latency == 4
+    assert json.loads(json.dumps(result.to_json()))["mismatches"] == 0
     assert result.utilisation == pytest.approx(vectors * depth * outputs / (result.cycles * 24))
 
 
