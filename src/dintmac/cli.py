@@ -71,6 +71,12 @@ def _sentence(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def _failed(error: Exception) -> int:
+    """Say that hardware and golden model differ, which is no fault of the input."""
+    print(f"dintmac: {_sentence(error)}", file=sys.stderr)
+    return EXIT_FAILED
+
+
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Shows defaults where there are any."""
 
@@ -145,6 +151,7 @@ def _add_report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def _report(options: argparse.Namespace) -> int:
     from dintmac.reports.report import check_folder, summary, write_report
+    from dintmac.synth.check import CheckError
     from dintmac.synth.liberty import find_libraries
     from dintmac.synth.measure import measure_all, tools
     from dintmac.synth.records import ratios_of
@@ -156,12 +163,15 @@ def _report(options: argparse.Namespace) -> int:
     libraries = find_libraries(names)
     configurations = _report_configurations(options.design, quick=options.quick)
     jobs = [(c, library) for library in libraries for c in configurations]
-    with _bar("measuring netlists", len(jobs)) as (bar, task):
-        records = measure_all(
-            jobs,
-            workers=options.jobs,
-            progress=lambda done, total, record: bar.update(task, completed=done),
-        )
+    try:
+        with _bar("measuring netlists", len(jobs)) as (bar, task):
+            records = measure_all(
+                jobs,
+                workers=options.jobs,
+                progress=lambda done, total, record: bar.update(task, completed=done),
+            )
+    except CheckError as error:
+        return _failed(error)
     report = write_report(records, ratios_of(records), tools(), options.output)
     print(report if options.json else summary(options.output))
     return 0
@@ -246,14 +256,18 @@ def _simulate_bench(options: argparse.Namespace, simulator: Simulator | None) ->
 
 def _simulate_workload(options: argparse.Namespace, simulator: Simulator | None) -> int:
     from dintmac.golden.formats import parse
+    from dintmac.sim.streams import CheckError
     from dintmac.sim.workload import load, run_workload
 
     workload = load(options.workload, None if options.format is None else parse(options.format))
     configuration = _configuration(options, workload.format)
-    with _fraction("streaming") as progress:
-        result = run_workload(
-            workload, configuration, simulator, waveform=options.waveform, progress=progress
-        )
+    try:
+        with _fraction("streaming") as progress:
+            result = run_workload(
+                workload, configuration, simulator, waveform=options.waveform, progress=progress
+            )
+    except CheckError as error:
+        return _failed(error)
     if options.json:
         _print_json(result.to_json())
     else:
