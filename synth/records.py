@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-__all__ = ["AreaSplit", "Check", "Ratio", "Record", "Variant", "ratios_of", "to_json"]
+__all__ = ["AreaSplit", "Check", "Ratio", "Record", "Variant", "ratios_of"]
 
 #: Weight formats that are compared: baseline and candidate.
 _PAIRS = (("INT8", "INT4"), ("INT8", "dINT4"), ("INT4", "dINT4"))
@@ -196,13 +196,3 @@ def _ratios(group: Sequence[Record]) -> Iterable[Ratio]:
                 candidate=Variant(candidate.format, candidate.architecture),
                 ratio=baseline.area / candidate.area,
             )
-
-
-def to_json(records: Sequence[Record], tools: dict[str, str]) -> str:
-    """The text of a report: records, their ratios and the tools, keys sorted."""
-    report = {
-        "records": [record.to_json() for record in records],
-        "ratios": [ratio.to_json() for ratio in ratios_of(records)],
-        "tools": tools,
-    }
-    return json.dumps(report, sort_keys=True, indent=2, ensure_ascii=False) + "\n"

@@ -124,8 +124,11 @@ def _add_report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "report.json, report.md, report.html and plots",
         _report,
     )
+    verb.add_argument("--quick", action="store_true", help="measure in the bundled library alone")
     verb.add_argument(
-        "--quick", action="store_true", help="default architectures in the bundled library alone"
+        "--behavioural",
+        action="store_true",
+        help="measure what the synthesis tool makes of * and + as well",
     )
     verb.add_argument(
         "--library",
@@ -161,7 +164,7 @@ def _report(options: argparse.Namespace) -> int:
     check_folder(options.output)
     names = options.library or (["ge"] if options.quick else None)
     libraries = find_libraries(names)
-    configurations = _report_configurations(options.design, quick=options.quick)
+    configurations = _report_configurations(options.design, behavioural=options.behavioural)
     jobs = [(c, library) for library in libraries for c in configurations]
     try:
         with _bar("measuring netlists", len(jobs)) as (bar, task):
@@ -177,16 +180,17 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _report_configurations(designs: list[str] | None, *, quick: bool) -> list[Configuration]:
+def _report_configurations(designs: list[str] | None, *, behavioural: bool) -> list[Configuration]:
+    """INT8, INT4 and dINT4 versions of the designs at equal sizes."""
     from dintmac.golden.formats import DINT4, INT4, INT8
-    from dintmac.hdl.architectures import architectures_of
     from dintmac.hdl.designs import DESIGNS, Configuration
 
+    architectures = ("", "behavioural") if behavioural else ("",)
     return [
-        Configuration(design, format, architecture.name)
+        Configuration(design, format, architecture)
         for design in designs or DESIGNS
         for format in (INT8, INT4, DINT4)
-        for architecture in architectures_of(format)[: 1 if quick else None]
+        for architecture in architectures
     ]
 
 

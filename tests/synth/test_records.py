@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from dintmac.synth.records import AreaSplit, Check, Ratio, Record, Variant, ratios_of, to_json
+from dintmac.synth.records import AreaSplit, Check, Ratio, Record, Variant, ratios_of
 
 RECORD = Record(
     design="mac",
@@ -85,12 +85,3 @@ def test_the_baseline_is_the_smallest_of_its_format_and_named():
 def test_only_equal_functions_in_one_library_are_compared(other):
     records = [record("INT8", "booth", 2.0, **other), record("dINT4", "digits", 1.0)]
     assert ratios_of(records) == []
-
-
-def test_the_report_has_sorted_keys_and_no_time():
-    text = to_json([RECORD, record("INT8", "booth", 200.0)], {"yosys": "0.70"})
-    report = json.loads(text)
-    assert list(report) == ["ratios", "records", "tools"]
-    assert report["ratios"][0]["ratio"] == 2.0
-    assert text == json.dumps(report, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
-    assert text == to_json([RECORD, record("INT8", "booth", 200.0)], {"yosys": "0.70"})
