@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dintmac.reports.comparisons import AREA_SCOPE, Comparison, compare, conclusion, places
 from dintmac.reports.files import check_folder, replace_files
@@ -20,6 +22,7 @@ from dintmac.reports.panels import BarPanel, DotPanel, area_panels, ratio_panels
 from dintmac.reports.plots import darkened, draw
 from dintmac.reports.schema import check_type
 from dintmac.reports.tables import library_table, ratio_table
+from dintmac.synth.cache import Cache, CacheError, key_of
 from dintmac.synth.records import Ratio, Record, Variant
 
 __all__ = ["FILES", "Report", "check_folder", "read_report", "summary", "write_report"]
@@ -196,21 +199,38 @@ def _render(report: Report) -> dict[str, bytes]:
     contents = {
         "report.md": render_markdown(values).encode(),
         "report.html": render_html(values | figures).encode(),
-        "areas.png": draw(areas, "png", columns=2),
+        "areas.png": _drawn(areas, "png", columns=2),
     }
     if ratios:
-        contents["ratios.png"] = draw(ratios, "png", columns=2)
+        contents["ratios.png"] = _drawn(ratios, "png", columns=2)
     return contents
 
 
 def _figure(panel: DotPanel | BarPanel) -> dict[str, str]:
     """A plot in both colour schemes, as addresses that hold the picture itself."""
-    svg = draw([panel], "svg")
+    svg = _drawn([panel], "svg")
     return {
         "text": panel.text,
         "light": _data_address(svg),
         "dark": _data_address(darkened(svg)),
     }
+
+
+def _drawn(
+    panels: Sequence[DotPanel | BarPanel], kind: Literal["png", "svg"], *, columns: int = 1
+) -> bytes:
+    """:func:`draw`, from the cache of measurements: pictures take longer than all the rest."""
+    code = [path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    key = key_of("picture", version("matplotlib"), code, kind, columns, repr(panels))
+    store = Cache()
+    stored = store.load(key)
+    if stored is not None:
+        return base64.b64decode(stored["picture"])
+    picture = draw(panels, kind, columns=columns)
+    # A cache that cannot be written costs time, and nothing else.
+    with contextlib.suppress(CacheError):
+        store.store(key, {"picture": base64.b64encode(picture).decode()})
+    return picture
 
 
 def _data_address(svg: bytes) -> str:
