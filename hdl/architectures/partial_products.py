@@ -33,10 +33,16 @@ class PartialProducts:
         """Add a bit worth ``2 ** column``."""
         self.bits.append((column, bit))
 
-    def subtract(self, column: int, bit: Value) -> None:
-        """Add a bit worth ``-2 ** column``, as its complement and a constant."""
-        self.bits.append((column, ~bit))
-        self.constant -= 1 << column
+    def add_signed(self, column: int, bits: list[Value]) -> None:
+        """Add a two's complement number, its lowest bit worth ``2 ** column``.
+
+        The sign counts negative: it enters as its complement and a constant.
+        """
+        *lower, sign = bits
+        for i, bit in enumerate(lower):
+            self.add(column + i, bit)
+        self.add(column + len(lower), ~sign)
+        self.constant -= 1 << (column + len(lower))
 
     @classmethod
     def columns_of(cls, generator: Generator, format: Format) -> tuple[tuple[int, ...], int]:

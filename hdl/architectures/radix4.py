@@ -73,9 +73,7 @@ def _add_slot(
         ((one & _bit(activation, i)) | (two & _bit(activation, i - 1))) ^ negative
         for i in range(width)
     ]
-    for i, bit in enumerate(slot[:-1]):
-        products.add(column + i, bit)
-    products.subtract(column + width - 1, slot[-1])
+    products.add_signed(column, slot)
     products.add(column, negative)
 
 
@@ -101,9 +99,7 @@ def _add_three_way_slot(
         | (minus_one & ~_bit(activation, i))
         for i in range(width)
     ]
-    for i, bit in enumerate(slot[:-1]):
-        products.add(column + i, bit)
-    products.subtract(column + width - 1, slot[-1])
+    products.add_signed(column, slot)
     products.add(column, minus_one)
 
 
@@ -127,6 +123,4 @@ def _add_lowest_dint_slot(
     ]
     products.add(0, magnitude[0])
     products.add(1, negative & ~magnitude[0])
-    for i in range(1, width - 1):
-        products.add(i, magnitude[i] ^ negative)
-    products.subtract(width - 1, magnitude[-1] ^ negative)
+    products.add_signed(1, [bit ^ negative for bit in magnitude[1:]])
