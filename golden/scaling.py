@@ -145,11 +145,13 @@ def search_scale(
     """
     _check(inputs, weights)
     candidates = _candidates(inputs, weights, families)
-    few_rows = _spaced(len(inputs), RANKING_ROWS)
+    few_inputs = inputs[_spaced(len(inputs), RANKING_ROWS)]
     few_outputs = [matrix[_spaced(len(matrix), RANKING_OUTPUTS)] for matrix in weights]
+    # With the extremes of each channel the ranges of scaled inputs are those of all of them.
+    ranges = np.vstack([few_inputs, inputs.max(axis=0), inputs.min(axis=0)])
     ranked = sorted(
         candidates,
-        key=lambda s: output_error(inputs, few_outputs, s, fake_quantize, scheme, few_rows),
+        key=lambda s: output_error(few_inputs, few_outputs, s, fake_quantize, scheme, ranges),
     )
     identity = np.ones(inputs.shape[1])
     finalists = [identity, *ranked[:FINALISTS]]
@@ -164,7 +166,7 @@ def output_error(
     scale: NDArray[np.float64],
     fake_quantize: FakeQuantizer,
     scheme: ActivationScheme | None,
-    rows: NDArray[np.intp] | slice = slice(None),
+    calibration: Floats | None = None,
 ) -> float:
     """Relative squared error of quantized outputs, summed over layers that read the same inputs.
 
@@ -174,19 +176,20 @@ def output_error(
         As in :func:`search_scale`.
     scale : float64 array, shape (K,)
         Scales of the input channels.
-    rows : array of indices or slice
-        Inputs that the error is taken of; the activation ranges are those of all.
+    calibration : floating-point array, shape (L, K), optional
+        Inputs that the ranges of activations are those of; by default ``inputs``.
     """
-    scaled = (inputs / scale).astype(np.float32)
-    some = scaled[rows]
+    reciprocal = (1 / scale).astype(np.float32)
+    scaled = inputs * reciprocal
     if scheme is not None:
-        quantizer = scheme.fit(scaled)(some)
-        some = quantizer.dequantize(quantizer.quantize(some)).astype(np.float32)
+        seen = scaled if calibration is None else calibration * reciprocal
+        quantizer = scheme.fit(seen)(scaled)
+        scaled = quantizer.dequantize(quantizer.quantize(scaled)).astype(np.float32)
     total = 0.0
     for matrix in weights:
-        exact = inputs[rows] @ matrix.T
+        exact = inputs @ matrix.T
         quantized = fake_quantize(matrix * scale).astype(np.float32)
-        total += squared_norm(some @ quantized.T - exact) / (squared_norm(exact) or 1.0)
+        total += squared_norm(scaled @ quantized.T - exact) / (squared_norm(exact) or 1.0)
     return total
 
 
