@@ -81,7 +81,9 @@ class LowRank:
 
     def __call__(self, inputs: Floats) -> Floats:
         """What the correction adds to the outputs."""
-        return (inputs @ self.right.T) @ self.left.T
+        inner: Floats = inputs @ self.right.T
+        outputs: Floats = inner @ self.left.T
+        return outputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +129,9 @@ class QuantizedLinear:
         if self.columns is not None:
             inputs = inputs.copy()
             inputs[:, self.columns.channels] = 0
-        return inputs if self.input_scale is None else np.divide(inputs, self.input_scale)
+        if self.input_scale is None:
+            return inputs
+        return np.asarray(inputs / self.input_scale, dtype=np.float32)
 
     def _finish(self, inputs: Floats, values: Floats, outputs: Floats) -> Floats:
         if self.columns is not None:
