@@ -173,8 +173,10 @@ class Codebook:
         check_real("values to encode", steps)
         _, _, thresholds = self._ascending
         up = np.searchsorted(thresholds, steps, side="right")
-        down = np.searchsorted(thresholds, steps, side="left")
-        return np.where(steps < 0, down, up)
+        # A negative step on a threshold goes down: away from zero.
+        tie = (steps < 0) & (np.append(-np.inf, thresholds)[up] == steps)
+        position: NDArray[np.intp] = up - tie
+        return position
 
 
 #: E2M1 of the OCP Microscaling Formats specification 1.0: sign, two bits of exponent, one of
