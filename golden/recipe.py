@@ -170,11 +170,21 @@ class QuantizedLayer:
         Tensors that have changed, as scales were folded into them.
     inputs : mapping of name to float32 array, shape (tokens, K)
         Inputs of the linear layers in calibration, before any scaling.
+    folded : mapping of name to float64 array, shape (K,)
+        Scales that the inputs of a layer come with, as they are folded into what is before.
     """
 
     linears: Mapping[str, QuantizedLinear]
     tensors: Mapping[str, Floats]
     inputs: Mapping[str, Floats]
+    folded: Mapping[str, NDArray[np.float64]]
+
+    def scaled_inputs(self, name: str) -> Floats:
+        """Inputs of a linear layer in calibration, as they come in the quantized model."""
+        inputs = self.inputs[name]
+        if name in self.folded:
+            inputs = np.asarray(inputs / self.folded[name], dtype=np.float32)
+        return inputs
 
 
 def quantize_layers(
@@ -266,16 +276,17 @@ def _quantize_layer(
         if scale is not None:
             folded |= _folded(model, target, scale)
     changed = model.replaced(tensors=folded)
-    linears = {}
+    linears, folded_scales = {}, {}
     for group in groups:
         for name in group:
             linear, scale = changed.float_linear(name), scales[group]
             quantized = recipe.quantize_linear(linear.weight, linear.bias, inputs[name], scale)
             if scale is not None and group in free:
                 quantized = _without_scale(quantized)
+                folded_scales[name] = scale
             linears[name] = quantized
-    weights_gone = {name: t for name, t in folded.items() if name.rpartition(".")[0] not in linears}
-    return QuantizedLayer(linears, weights_gone, inputs)
+    norms = {name: t for name, t in folded.items() if name.rpartition(".")[0] not in linears}
+    return QuantizedLayer(linears, norms, inputs, folded_scales)
 
 
 def _folded(model: Transformer, target: str, scale: NDArray[np.float64]) -> dict[str, Floats]:
