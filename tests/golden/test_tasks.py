@@ -16,22 +16,8 @@ from dintmac.golden.recipe import Method, Recipe
 safetensors = pytest.importorskip("safetensors.numpy")
 tokenizers = pytest.importorskip("tokenizers")
 
-WORDS = [
-    "the",
-    "a",
-    "cat",
-    "dog",
-    "sees",
-    "runs",
-    "to",
-    "house",
-    "and",
-    "red",
-    "blue",
-    "big",
-    ".",
-    "?",
-]
+WORDS = ["the", "a", "cat", "dog", "sees", "runs", "to", "house", "and", "red", "blue", "big"]
+WORDS += [".", "?"]
 SIZES = {
     "vocab_size": 15,
     "hidden_size": 16,
