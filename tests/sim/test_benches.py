@@ -1,0 +1,72 @@
+"""Every bench on every simulator."""
+
+import json
+
+import pytest
+
+from dintmac.golden.formats import DINT4, INT4, INT8
+from dintmac.hdl.designs import Configuration
+from dintmac.sim.bench import run_bench
+from dintmac.sim.simulators import SIMULATORS, SimulatorMissingError
+
+SIZES = {
+    "mac": {"depth": 64},
+    "dot": {"depth": 64, "lanes": 4},
+    "pe": {"depth": 64, "lanes": 4, "outputs": 2},
+    "tile": {"depth": 64, "lanes": 2, "outputs": 2, "rows": 2, "columns": 2},
+}
+FORMATS = {format.name: format for format in (DINT4, INT4, INT8)}
+
+
+def check(design, name, architecture, simulator, *, seed=1, sizes=None):
+    try:
+        SIMULATORS[simulator].version()
+    except SimulatorMissingError as missing:
+        pytest.skip(str(missing))
+    parameters = SIZES[design] | (sizes or {})
+    configuration = Configuration(design, FORMATS[name], architecture, parameters)
+    result = run_bench(configuration, SIMULATORS[simulator], seed=seed)
+    failed = [f"{test.name}: {test.message}" for test in result.tests if not test.passed]
+    assert not failed, "\n".join(failed)
+    assert result.passed
+    assert json.loads(json.dumps(result.to_json()))["passed"]
+    assert len(result.tests) >= 10
+    assert all(test.cycles > 0 for test in result.tests)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("design", SIZES)
+def test_passes_on_amaranth_as_behavioural(design, name):
+    check(design, name, "behavioural", "amaranth")
+
+
+@pytest.mark.parametrize("name", ["dINT4", "INT4"])
+def test_passes_on_amaranth(name):
+    """The MAC alone: gates are slow there, and the inner product has tests of its own."""
+    check("mac", name, "", "amaranth")
+
+
+@pytest.mark.parametrize("name", ["dINT4", "INT4"])
+@pytest.mark.parametrize("design", SIZES)
+def test_passes_on_icarus(design, name):
+    check(design, name, "", "icarus", seed=2)
+
+
+@pytest.mark.parametrize("design", SIZES)
+def test_passes_on_verilator_with_wide_weights(design):
+    """65,536 products of Booth's digits, for which Icarus takes minutes."""
+    check(design, "INT8", "", "verilator", seed=3)
+
+
+def test_passes_on_verilator():
+    check("tile", "dINT4", "", "verilator", seed=4)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 3), (3, 1)])
+def test_passes_for_tiles_of_one_row_or_column(rows, columns):
+    sizes = {"rows": rows, "columns": columns}
+    check("tile", "dINT4", "behavioural", "amaranth", seed=5, sizes=sizes)
+
+
+def test_passes_with_the_default_sizes():
+    check("dot", "dINT4", "behavioural", "icarus", seed=6, sizes={"depth": 4096, "lanes": 16})
