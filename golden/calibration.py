@@ -7,8 +7,9 @@ to nearest, ties away from zero, as everywhere in this project.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from dintmac.golden.formats import ACTIVATION_MAX, ACTIVATION_MIN, round_half_aw
 
 #: Fractions of the full range that the MSE calibration tries.
 MSE_FACTORS = np.arange(20, 101) / 100
+
+#: Of so many values at most, evenly spaced among all, the MSE calibration takes the error.
+MSE_VALUES = 1 << 18
 
 
 class Calibration(enum.Enum):
@@ -138,6 +142,55 @@ class AffineQuantizer:
         return values
 
 
+#: Gives the quantizer for values, float, shape (…, features).
+QuantizerOf = Callable[[NDArray[np.floating]], AffineQuantizer]
+
+
+@dataclass(frozen=True)
+class ActivationScheme:
+    """How the activations that enter a layer become INT8.
+
+    Parameters
+    ----------
+    dynamic : bool
+        Whether each token has its own min-max range; otherwise all have the one of calibration.
+    symmetric : bool
+        Whether the zero point is 0, as the hardware takes it.
+    method : Calibration
+        How a static range is chosen.
+    percentile : float
+        As in :func:`calibrate`.
+    """
+
+    dynamic: bool = False
+    symmetric: bool = True
+    method: Calibration = Calibration.MIN_MAX
+    percentile: float = 99.99
+
+    def fit(self, inputs: NDArray[np.floating]) -> QuantizerOf:
+        """What gives the quantizer for inputs like these.
+
+        Parameters
+        ----------
+        inputs : floating-point array, shape (…, features)
+            Inputs of the layer in calibration.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :func:`calibrate`.
+        """
+        if self.dynamic:
+            return partial(calibrate_dynamic, symmetric=self.symmetric)
+        quantizer = calibrate(
+            [inputs],
+            method=self.method,
+            symmetric=self.symmetric,
+            percentile=self.percentile,
+        )
+        return lambda values: quantizer
+
+
 def calibrate(
     batches: Iterable[NDArray[np.floating]],
     *,
@@ -181,6 +234,7 @@ def calibrate(
     if method is not Calibration.MSE:
         return _quantizer(low, high, symmetric)
     candidates = [_quantizer(f * low, f * high, symmetric) for f in MSE_FACTORS]
+    values = values[:: -(-values.size // MSE_VALUES)]
     return min(candidates, key=lambda quantizer: _mean_squared_error(quantizer, values))
 
 
@@ -219,11 +273,14 @@ def _all_values(batches: Iterable[NDArray[np.floating]]) -> NDArray[np.floating]
         flat.append(batch.ravel())
     if not sum(part.size for part in flat):
         raise ValueError("calibration must see at least one value")
-    return np.concatenate(flat)
+    return flat[0] if len(flat) == 1 else np.concatenate(flat)
 
 
 def _range(values: NDArray[np.floating], percentile: float, symmetric: bool) -> tuple[float, float]:
     """The range between percentiles, widened to contain zero."""
+    if percentile == 100:  # The extremes need no sorting.
+        low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+        return (-max(-low, high), max(-low, high)) if symmetric else (low, high)
     if symmetric:
         limit = float(np.percentile(np.abs(values), percentile))
         return -limit, limit

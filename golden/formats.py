@@ -131,13 +131,7 @@ class Format:
         ValueError
             If a code is out of range.
         """
-        if not isinstance(codes, np.ndarray) or codes.dtype != np.uint8:
-            kind = codes.dtype if isinstance(codes, np.ndarray) else type(codes).__name__
-            raise TypeError(f"{self.name} codes must be a uint8 array, not {kind}")
-        if codes.size and int(codes.max()) >= self.codes:
-            raise ValueError(
-                f"{self.name} codes must be 0 to {self.codes - 1}, not {int(codes.max())}"
-            )
+        check_codes(codes, self.name, self.codes)
 
     def decode(self, codes: NDArray[np.uint8]) -> NDArray[np.int16]:
         """Values of codes in half steps, int16, same shape (docs/dint.md, section 1).
@@ -226,6 +220,23 @@ class Format:
         low, high = self.product_range()
         limit = 1 << (accumulator_bits - 1)
         return min(limit // -low, (limit - 1) // high)
+
+
+def check_codes(codes: NDArray[np.uint8], name: str, count: int) -> None:
+    """Refuse what is no array of codes below ``count``, of the grid called ``name``.
+
+    Raises
+    ------
+    TypeError
+        If ``codes`` is not a uint8 array.
+    ValueError
+        If a code is out of range.
+    """
+    if not isinstance(codes, np.ndarray) or codes.dtype != np.uint8:
+        kind = codes.dtype if isinstance(codes, np.ndarray) else type(codes).__name__
+        raise TypeError(f"{name} codes must be a uint8 array, not {kind}")
+    if codes.size and int(codes.max()) >= count:
+        raise ValueError(f"{name} codes must be 0 to {count - 1}, not {int(codes.max())}")
 
 
 def round_half_away(values: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -1,16 +1,18 @@
-"""Symmetric quantization of weights, and what its error is made of (docs/dint.md, section 8)."""
+"""Quantization of weights, and what its error is made of (docs/dint.md, section 8)."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.checks import check_array, check_axes, check_int, check_member, check_real
-from dintmac.golden.formats import Format
+from dintmac.golden.formats import Format, round_half_away
+from dintmac.golden.grids import Grid, check_grid
 
 #: Fractions of the absmax scale that the MSE search tries.
 MSE_FACTORS = np.arange(100, 39, -2) / 100
@@ -50,27 +52,31 @@ class QuantizedTensor:
     scale : float64 array
         Real size of a step; negative for the mirror image of the format's range. Its shape is
         (1, 1) per tensor, (N, 1) per channel and (N, groups) per group.
-    format : Format
+    format : Format or Codebook
         What the codes mean.
     granularity : Granularity
         Which weights share a scale.
+    zero_point : int64 array, shape as ``scale``, optional
+        Code of real zero, as an integer, for a Format only: the integer codes stand for so many
+        steps less, the denormals for what they always do (docs/dint.md, section 8.2).
 
     Raises
     ------
     TypeError
         If a field is of the wrong kind.
     ValueError
-        If a code is out of range, a scale zero or not finite, or the shape of ``scale`` is not
-        the one of the granularity.
+        If a code is out of range, a scale zero or not finite, the shape of ``scale`` is not
+        the one of the granularity, or a zero point does not fit.
     """
 
     codes: NDArray[np.uint8]
     scale: NDArray[np.float64]
-    format: Format
+    format: Grid
     granularity: Granularity
+    zero_point: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        check_member("format", self.format, Format)
+        check_grid("format", self.format)
         self.format.check_codes(self.codes)
         check_axes("codes", self.codes, 2)
         check_member("granularity", self.granularity, Granularity)
@@ -91,6 +97,20 @@ class QuantizedTensor:
                 f"scale per {self.granularity.value} must fit codes of shape {self.codes.shape}, "
                 f"not have shape {self.scale.shape}"
             )
+        if self.zero_point is not None:
+            self._check_zero_point(self.zero_point)
+
+    def _check_zero_point(self, zero_point: NDArray[np.int64]) -> None:
+        check_member("format with a zero point", self.format, Format)
+        check_array("zero_point", zero_point, "int64")
+        if zero_point.shape != self.scale.shape:
+            raise ValueError(
+                f"zero_point must have the shape of scale, {self.scale.shape}, "
+                f"not {zero_point.shape}"
+            )
+        low, high = int(self.format.minimum), int(self.format.maximum)
+        for extreme in (int(zero_point.min()), int(zero_point.max())):
+            check_int("zero_point", extreme, low, high)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -107,23 +127,25 @@ class QuantizedTensor:
         return self.scale / self.format.units_per_step
 
     def dequantize(self) -> NDArray[np.float64]:
-        """Real weights, float64, shape (N, K): units times the size of a unit."""
+        """Real weights, float64, shape (N, K): steps times the scale."""
         rows, groups = len(self.codes), self.scale.shape[1]
-        units = self.format.to_units(self.codes).reshape(rows, groups, self.group_size)
-        values: NDArray[np.float64] = units * self.unit_scale()[:, :, np.newaxis]
+        codes = self.codes.reshape(rows, groups, self.group_size)
+        zero = 0 if self.zero_point is None else self.zero_point[:, :, np.newaxis]
+        values = decode(codes, self.format, zero) * self.scale[:, :, np.newaxis]
         return values.reshape(self.shape)
 
 
 def quantize_weights(
     weights: NDArray[np.floating],
-    format: Format,
+    format: Grid,
     *,
     granularity: Granularity = Granularity.CHANNEL,
     group_size: int | None = None,
     search: ScaleSearch = ScaleSearch.ABSMAX,
     signed_scale: bool = False,
+    asymmetric: bool = False,
 ) -> QuantizedTensor:
-    """Quantize a weight matrix without a zero point.
+    """Quantize a weight matrix.
 
     Weights that share a scale and are all zero have a scale of 1 and codes of zero. All
     arithmetic is in float64, whatever the dtype of ``weights``.
@@ -132,8 +154,8 @@ def quantize_weights(
     ----------
     weights : floating-point array, shape (N, K), neither of them 0
         A row for each output.
-    format : Format
-        Format of the codes.
+    format : Format or Codebook
+        Grid that the weights are rounded to.
     granularity : Granularity
         Which weights share a scale.
     group_size : int, optional
@@ -143,6 +165,9 @@ def quantize_weights(
     signed_scale : bool
         Whether each scale may be negative, wherever this lowers the squared error: the range of
         a format is not symmetric, and its mirror image costs nothing in hardware.
+    asymmetric : bool
+        Whether each scale has a zero point, for a Format only (docs/dint.md, section 8.2). It
+        takes the place of a signed scale.
 
     Returns
     -------
@@ -153,8 +178,8 @@ def quantize_weights(
     TypeError
         If ``weights`` is not a floating-point array or an option is of the wrong kind.
     ValueError
-        If a weight is NaN or infinite, there are none, or ``group_size`` does not divide K, is
-        missing or is not wanted.
+        If a weight is NaN or infinite, there are none, ``group_size`` does not divide K, is
+        missing or is not wanted, or scales are to be both signed and asymmetric.
     """
     check_real("weights", weights)
     check_axes("weights", weights, 2)
@@ -162,15 +187,88 @@ def quantize_weights(
         raise ValueError(f"weights must not be empty, not shape {weights.shape}")
     check_member("granularity", granularity, Granularity)
     check_member("search", search, ScaleSearch)
-    check_member("format", format, Format)
+    check_grid("format", format)
+    if asymmetric:
+        check_member("format with a zero point", format, Format)
+    if asymmetric and signed_scale:
+        raise ValueError("scales must be either signed or asymmetric, not both")
     shape = _scale_shape(weights.shape[0], weights.shape[1], granularity, group_size)
     blocks = weights.astype(np.float64).reshape(shape[0] * shape[1], -1)
     scale = np.empty((len(blocks), 1))
+    zero = np.zeros((len(blocks), 1), dtype=np.int64)
     codes = np.empty(blocks.shape, dtype=np.uint8)
     for part in _chunks(blocks):
-        scale[part] = _best_scale(blocks[part], format, search, signed_scale)
-        codes[part] = format.encode(blocks[part] / scale[part])
-    return QuantizedTensor(codes.reshape(weights.shape), scale.reshape(shape), format, granularity)
+        best = _best_candidate(blocks[part], format, search, signed_scale, asymmetric)
+        scale[part], zero[part] = best
+        codes[part] = encode(blocks[part] / best.scale, format, best.zero)
+    return QuantizedTensor(
+        codes.reshape(weights.shape),
+        scale.reshape(shape),
+        format,
+        granularity,
+        zero.reshape(shape) if asymmetric else None,
+    )
+
+
+def encode(
+    steps: NDArray[np.floating], format: Grid, zero_point: NDArray[np.int64] | int = 0
+) -> NDArray[np.uint8]:
+    """Codes of the nearest values on a grid that a zero point may shift.
+
+    Parameters
+    ----------
+    steps : floating-point array, any shape
+        Real values divided by the scale.
+    format : Format or Codebook
+        The grid; one with denormals keeps them round real zero.
+    zero_point : int64 array that broadcasts against ``steps``, or int
+        Code of real zero; 0 for a Codebook.
+
+    Returns
+    -------
+    uint8 array, shape of ``steps``.
+
+    Raises
+    ------
+    TypeError
+        If ``steps`` is not a floating-point array.
+    ValueError
+        If a value is NaN or infinite.
+    """
+    if not np.any(zero_point):
+        return format.encode(steps)
+    half_steps = _round(steps, format, zero_point)
+    integers = format.encode(half_steps / 2 + zero_point)
+    # A denormal is the only odd number of half steps; shifted it would not be one.
+    return np.where(half_steps % 2 != 0, format.encode(half_steps / 2), integers)
+
+
+def decode(
+    codes: NDArray[np.uint8], format: Grid, zero_point: NDArray[np.int64] | int = 0
+) -> NDArray[np.float64]:
+    """Values of codes in steps, less the zero point; undoes :func:`encode`.
+
+    Parameters
+    ----------
+    codes : uint8 array, any shape
+    format : Format or Codebook
+        What they mean.
+    zero_point : int64 array that broadcasts against ``codes``, or int
+        Code of real zero; 0 for a Codebook.
+
+    Returns
+    -------
+    float64 array, same shape.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``codes`` are no codes of the grid.
+    """
+    steps = format.decode(codes) / 2
+    if not np.any(zero_point):
+        return np.asarray(steps, dtype=np.float64)
+    return np.where(steps % 1 != 0, steps, steps - zero_point)
 
 
 @dataclass(frozen=True)
@@ -230,7 +328,7 @@ def split_error(
 
     exact = weights.astype(np.float64)
     error = quantized.dequantize() - exact
-    underflows = (exact != 0) & (quantized.format.decode(quantized.codes) == 0)
+    underflows = (exact != 0) & (quantized.dequantize() == 0)
     reference = _energy(exact, inputs) or 1.0
     return ErrorSplit(
         total=_energy(error, inputs) / reference,
@@ -267,49 +365,101 @@ def _chunks(blocks: NDArray[np.float64]) -> Iterator[slice]:
     return (slice(start, start + rows) for start in range(0, len(blocks), rows))
 
 
-def _best_scale(
-    blocks: NDArray[np.float64], format: Format, search: ScaleSearch, signed_scale: bool
-) -> NDArray[np.float64]:
-    """Scale of each row with the least squared error of all candidates; shape (rows, 1)."""
-    candidates = [absmax_scale(blocks, format)]
+class _Candidate(NamedTuple):
+    """What the weights of each row may be divided by, and shifted; both of shape (rows, 1)."""
+
+    scale: NDArray[np.float64]
+    zero: NDArray[np.int64]
+
+
+def _best_candidate(
+    blocks: NDArray[np.float64],
+    format: Grid,
+    search: ScaleSearch,
+    signed_scale: bool,
+    asymmetric: bool,
+) -> _Candidate:
+    """Scale and zero point of each row with the least squared error of all candidates."""
+    unshifted = np.zeros((len(blocks), 1), dtype=np.int64)
+    candidates = [_Candidate(absmax_scale(blocks, format), unshifted)]
     if signed_scale:
-        candidates.append(-absmax_scale(-blocks, format))
+        candidates.append(_Candidate(-absmax_scale(-blocks, format), unshifted))
+    if asymmetric:
+        # Zero is never the end of the range: a row of weights has both signs.
+        shifts = range(int(format.minimum) + 1, int(format.maximum))
+        candidates += [
+            _Candidate(absmax_scale(blocks, format, shift), unshifted + shift) for shift in shifts
+        ]
     if search is ScaleSearch.MSE:
-        candidates = [factor * scale for scale in candidates for factor in MSE_FACTORS]
-    if len(candidates) == 1:
-        return candidates[0]
-    best, least = candidates[0], _squared_error(blocks, candidates[0], format)
-    for scale in candidates[1:]:
-        error = _squared_error(blocks, scale, format)
+        if asymmetric:
+            candidates = [_least_error(blocks, format, candidates)]
+        candidates = [
+            _Candidate(factor * scale, zero) for scale, zero in candidates for factor in MSE_FACTORS
+        ]
+    return _least_error(blocks, format, candidates)
+
+
+def _least_error(
+    blocks: NDArray[np.float64], format: Grid, candidates: Iterable[_Candidate]
+) -> _Candidate:
+    """For each row the first of the candidates with the least squared error."""
+    first, *others = candidates
+    if not others:
+        return first
+    best, least = first, _squared_error(blocks, first, format)
+    for candidate in others:
+        error = _squared_error(blocks, candidate, format)
         better = error < least
-        best, least = np.where(better, scale, best), np.where(better, error, least)
+        best = _Candidate(
+            np.where(better, candidate.scale, best.scale),
+            np.where(better, candidate.zero, best.zero),
+        )
+        least = np.where(better, error, least)
     return best
 
 
-def absmax_scale(blocks: NDArray[np.float64], format: Format) -> NDArray[np.float64]:
+def absmax_scale(
+    blocks: NDArray[np.float64], format: Grid, zero_point: int = 0
+) -> NDArray[np.float64]:
     """Smallest positive scale that clips nothing of a row; 1 for a row of zeros.
 
     Parameters
     ----------
     blocks : float64 array, shape (rows, length)
         Each row shares a scale.
-    format : Format
+    format : Format or Codebook
         Its range, −6 … 7 for dINT4, need not be symmetric.
+    zero_point : int
+        The range is so many steps less; zero lies within.
 
     Returns
     -------
     float64 array, shape (rows, 1).
     """
-    highest = blocks.max(axis=1, keepdims=True) / format.maximum
-    lowest = blocks.min(axis=1, keepdims=True) / format.minimum
+    highest = blocks.max(axis=1, keepdims=True) / (format.maximum - zero_point)
+    lowest = blocks.min(axis=1, keepdims=True) / (format.minimum - zero_point)
     scale = np.maximum(highest, lowest)
     return np.where(scale > 0, scale, 1.0)
 
 
 def _squared_error(
-    blocks: NDArray[np.float64], scale: NDArray[np.float64], format: Format
+    blocks: NDArray[np.float64], candidate: _Candidate, format: Grid
 ) -> NDArray[np.float64]:
     """Squared error of each row; shape (rows, 1)."""
-    error = format.round(blocks / scale) * (scale / 2) - blocks
+    scale, zero = candidate
+    error = _round(blocks / scale, format, zero) * (scale / 2) - blocks
     squared: NDArray[np.float64] = np.square(error).sum(axis=1, keepdims=True)
     return squared
+
+
+def _round(
+    steps: NDArray[np.floating], format: Grid, zero_point: NDArray[np.int64] | int
+) -> NDArray[np.floating]:
+    """The values that :func:`encode` chooses, in half steps, less the zero point."""
+    if not np.any(zero_point):
+        return format.round(steps)
+    # The unshifted grid knows the denormals; the integers are clipped to the shifted range.
+    low, high = format.minimum - zero_point, format.maximum - zero_point
+    small = np.abs(steps) < 0.75
+    integers = np.clip(2 * round_half_away(steps), 2 * low, 2 * high)
+    return np.where(small, format.round(np.where(small, steps, 0)), integers)

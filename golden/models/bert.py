@@ -8,19 +8,22 @@ padding, there are no masks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.checks import check_array, check_axes, check_int
-
-Floats = NDArray[np.float32]
-
-#: Called with the name of a linear layer and its inputs, float32, shape (tokens, features).
-Observer = Callable[[str, Floats], None]
+from dintmac.golden.checks import check_int
+from dintmac.golden.models.transformer import (
+    Floats,
+    Observer,
+    Transformer,
+    layer_norm,
+    softmax,
+    split_heads,
+)
 
 #: Field of the configuration of each size, and its key in config.json.
 _CONFIG_KEYS = {
@@ -129,86 +132,31 @@ class BertConfig:
         }
 
 
-class Bert:
-    """A BERT encoder.
-
-    Parameters
-    ----------
-    config : BertConfig
-        Its sizes.
-    tensors : mapping of name to float32 array
-        At least those of ``config.tensor_shapes()``; weights are (outputs, inputs).
-
-    Raises
-    ------
-    TypeError
-        If a tensor is not a float32 array.
-    ValueError
-        If a tensor is missing or has another shape.
-    """
+class Bert(Transformer):
+    """A BERT encoder; its parameters are those of :class:`Transformer`."""
 
     def __init__(self, config: BertConfig, tensors: Mapping[str, Floats]) -> None:
-        for name, shape in config.tensor_shapes().items():
-            if name not in tensors:
-                raise ValueError(f"model must have the tensor {name}")
-            check_array(name, tensors[name], "float32")
-            if tensors[name].shape != shape:
-                raise ValueError(f"{name} must have shape {shape}, not {tensors[name].shape}")
+        super().__init__(config, tensors)
         self._config = config
-        self._tensors = tensors
 
     @property
     def config(self) -> BertConfig:
         """Sizes of the encoder."""
         return self._config
 
-    @property
-    def tensors(self) -> Mapping[str, Floats]:
-        """The tensors by name."""
-        return self._tensors
+    def layer_prefix(self, layer: int) -> str:
+        """What the names of the tensors of a layer begin with."""
+        return f"encoder.layer.{layer}"
 
-    def forward(
-        self,
-        tokens: NDArray[np.int64],
-        *,
-        layers: int | None = None,
-        observe: Observer | None = None,
-    ) -> Floats:
-        """Hidden states of one sequence.
+    def linear_groups(self, layer: int) -> list[tuple[str, ...]]:
+        """Linear layers that read the same inputs, in the order of the forward pass."""
+        query, key, value, *others = self._config.linear_names()[6 * layer : 6 * layer + 6]
+        return [(query, key, value), *((name,) for name in others)]
 
-        Parameters
-        ----------
-        tokens : int64 array, shape (length,)
-            Token numbers, 1 to ``positions`` of them; all of token type 0.
-        layers : int, optional
-            How many layers to run, 0 to all; all by default.
-        observe : callable, optional
-            Called with name and inputs of each linear layer before it runs.
-
-        Returns
-        -------
-        float32 array, shape (length, hidden).
-
-        Raises
-        ------
-        TypeError
-            If ``tokens`` is not an int64 array.
-        ValueError
-            If the sequence is empty or too long, a token is not in the vocabulary, or ``layers``
-            is out of range.
-        """
-        config = self._config
-        check_array("tokens", tokens, "int64")
-        check_axes("tokens", tokens, 1)
-        check_int("length of the sequence", len(tokens), 1, config.positions)
-        if tokens.min() < 0 or tokens.max() >= config.vocabulary:
-            raise ValueError(f"tokens must be 0 to {config.vocabulary - 1}, not {tokens}")
-        count = config.layers if layers is None else layers
-        check_int("layers", count, 0, config.layers)
-        states = self._embed(tokens)
-        for layer in range(count):
-            states = self._layer(f"encoder.layer.{layer}", states, observe or _ignore)
-        return states
+    def folds(self, layer: int) -> dict[tuple[str, ...], str]:
+        """The values scale the inputs of the output of attention; norms feed the residual too."""
+        prefix = f"encoder.layer.{layer}.attention"
+        return {(f"{prefix}.output.dense",): f"{prefix}.self.value"}
 
     def sentence_embedding(self, tokens: NDArray[np.int64]) -> Floats:
         """Mean of the hidden states, of length 1, as sentence-transformers has it.
@@ -222,57 +170,43 @@ class Bert:
         TypeError, ValueError
             As :meth:`forward`.
         """
-        mean = self.forward(tokens).mean(axis=0)
-        return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+        return mean_embedding(self.forward(tokens))
 
-    def _embed(self, tokens: NDArray[np.int64]) -> Floats:
+    def embed(self, tokens: NDArray[np.int64]) -> Floats:
+        """Inputs of the first layer."""
         words = self._tensors["embeddings.word_embeddings.weight"][tokens]
         positions = self._tensors["embeddings.position_embeddings.weight"][: len(tokens)]
         kind = self._tensors["embeddings.token_type_embeddings.weight"][0]
         return self._norm("embeddings.LayerNorm", words + positions + kind)
 
-    def _layer(self, prefix: str, states: Floats, observe: Observer) -> Floats:
+    def run_layer(self, layer: int, states: Floats, observe: Observer) -> Floats:
+        """Outputs of a layer for one sequence."""
+        prefix = self.layer_prefix(layer)
         attended = self._attention(f"{prefix}.attention", states, observe)
         states = self._norm(f"{prefix}.attention.output.LayerNorm", states + attended)
-        inner = gelu(self._linear(f"{prefix}.intermediate.dense", states, observe))
-        outer = self._linear(f"{prefix}.output.dense", inner, observe)
+        inner = gelu(self.linear(f"{prefix}.intermediate.dense", states, observe))
+        outer = self.linear(f"{prefix}.output.dense", inner, observe)
         return self._norm(f"{prefix}.output.LayerNorm", states + outer)
 
     def _attention(self, prefix: str, states: Floats, observe: Observer) -> Floats:
         query, key, value = (
-            self._heads(self._linear(f"{prefix}.self.{name}", states, observe))
+            split_heads(self.linear(f"{prefix}.self.{name}", states, observe), self._config.heads)
             for name in ("query", "key", "value")
         )
         scores = query @ key.transpose(0, 2, 1) / np.float32(math.sqrt(query.shape[-1]))
         mixed = softmax(scores) @ value
         joined = mixed.transpose(1, 0, 2).reshape(states.shape)
-        return self._linear(f"{prefix}.output.dense", joined, observe)
-
-    def _heads(self, states: Floats) -> Floats:
-        """(tokens, hidden) to (heads, tokens, hidden / heads)."""
-        return states.reshape(len(states), self._config.heads, -1).transpose(1, 0, 2)
-
-    def _linear(self, name: str, inputs: Floats, observe: Observer) -> Floats:
-        observe(name, inputs)
-        outputs: Floats = inputs @ self._tensors[f"{name}.weight"].T
-        return outputs + self._tensors[f"{name}.bias"]
+        return self.linear(f"{prefix}.output.dense", joined, observe)
 
     def _norm(self, name: str, states: Floats) -> Floats:
-        centred = states - states.mean(axis=-1, keepdims=True)
-        variance = np.square(centred).mean(axis=-1, keepdims=True)
-        unit: Floats = centred / np.sqrt(variance + np.float32(self._config.epsilon))
-        return unit * self._tensors[f"{name}.weight"] + self._tensors[f"{name}.bias"]
+        gain, bias = self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
+        return layer_norm(states, gain, bias, self._config.epsilon)
 
 
-def _ignore(name: str, inputs: Floats) -> None:
-    """The observer that observes nothing."""
-
-
-def softmax(scores: Floats) -> Floats:
-    """Exponentials along the last axis that add up to 1; float32, same shape."""
-    powers: Floats = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    total: Floats = powers.sum(axis=-1, keepdims=True)
-    return powers / total
+def mean_embedding(states: Floats) -> Floats:
+    """Mean of hidden states, of length 1; float32, shape (hidden,)."""
+    mean = states.mean(axis=0)
+    return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
 
 
 def gelu(values: Floats) -> Floats:

@@ -1,6 +1,7 @@
 """Models in Hugging Face folders: ``config.json``, ``*.safetensors`` and ``tokenizer.json``.
 
-The packages that read them come with the extra ``dintmac[models]`` and are imported when needed.
+The package that reads tokenizers comes with the extra ``dintmac[models]`` and is imported when it
+is needed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.models.bert import Bert, BertConfig, Floats
+from dintmac.golden.models.bert import Bert, BertConfig
+from dintmac.golden.models.llama import Llama, LlamaConfig, load_llama2c
+from dintmac.golden.models.opt import Opt, OptConfig
+from dintmac.golden.models.tensors import TensorFiles
+from dintmac.golden.models.transformer import Floats, Transformer
 
 
 def load_bert(folder: Path) -> Bert:
@@ -22,8 +27,6 @@ def load_bert(folder: Path) -> Bert:
 
     Raises
     ------
-    ModuleNotFoundError
-        If the package ``safetensors`` is not installed.
     FileNotFoundError
         If a file is missing.
     ValueError
@@ -33,32 +36,43 @@ def load_bert(folder: Path) -> Bert:
     return Bert(BertConfig.from_dict(settings), load_tensors(folder))
 
 
+def load_model(path: Path) -> Transformer:
+    """The model in a Hugging Face folder, or in a Llama2.c checkpoint.
+
+    Tensors are read when they are used.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    ValueError
+        If a file is corrupt, the architecture is unknown, or the model is incomplete.
+    """
+    if path.suffix == ".bin" and path.is_file():
+        return load_llama2c(path)
+    settings = _read_json(path / "config.json")
+    kind = settings.get("model_type")
+    if kind not in ("bert", "llama", "opt"):
+        raise ValueError(f"model_type must be bert, llama or opt, not {kind!r}")
+    tensors = TensorFiles(path)
+    if kind == "bert":
+        return Bert(BertConfig.from_dict(settings), tensors)
+    if kind == "llama":
+        return Llama(LlamaConfig.from_dict(settings), tensors)
+    return Opt(OptConfig.from_dict(settings), tensors)
+
+
 def load_tensors(folder: Path) -> dict[str, Floats]:
     """All floating-point tensors of the ``*.safetensors`` files in a folder, as float32.
 
     Raises
     ------
-    ModuleNotFoundError
-        If the package ``safetensors`` is not installed.
     FileNotFoundError
         If there is no such file.
     ValueError
         If a file is corrupt.
     """
-    package = _import("safetensors")
-    load_file = _import("safetensors.numpy").load_file
-    paths = sorted(folder.glob("*.safetensors"))
-    if not paths:
-        raise FileNotFoundError(f"model folder must have a .safetensors file: {folder}")
-    tensors: dict[str, Floats] = {}
-    for path in paths:
-        try:
-            loaded = load_file(path)
-        except package.SafetensorError as error:
-            raise ValueError(f"{path} must be a safetensors file: {error}") from error
-        floats = {k: v for k, v in loaded.items() if np.issubdtype(v.dtype, np.floating)}
-        tensors |= {name: tensor.astype(np.float32) for name, tensor in floats.items()}
-    return tensors
+    return dict(TensorFiles(folder))
 
 
 def load_tokenizer(folder: Path, *, length: int) -> Callable[[str], NDArray[np.int64]]:

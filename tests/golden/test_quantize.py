@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from dintmac.golden import quantize as module
 from dintmac.golden.formats import DINT4, INT4, INT8, dint
+from dintmac.golden.grids import NF4
 from dintmac.golden.matmul import matmul
 from dintmac.golden.quantize import (
     Granularity,
@@ -168,6 +169,45 @@ def test_dequantizes_every_code_with_its_own_scale(granularity, group_size):
     assert quantized.granularity is granularity
 
 
+@pytest.mark.parametrize("format", FORMATS, ids=lambda f: f.name)
+@pytest.mark.parametrize("search", ScaleSearch)
+def test_asymmetric_weights_are_the_nearest_values_of_the_shifted_range(format, search):
+    weights = random_weights(11, (6, 16)) + 0.7
+    quantized = quantize_weights(weights, format, search=search, asymmetric=True)
+    values = quantized.dequantize()
+    for row in range(6):
+        zero, scale = quantized.zero_point[row, 0], quantized.scale[row, 0]
+        levels = np.arange(format.minimum, format.maximum + 1) - zero
+        if format.is_dint:
+            levels = np.append(levels, [0.5, -0.5])
+        for weight, value in zip(weights[row], values[row], strict=True):
+            nearest = np.abs(levels * scale - weight).min()
+            assert abs(value - weight) == pytest.approx(nearest, abs=1e-12)
+            assert np.isclose(levels * scale, value).any()
+    assert len(set(quantized.zero_point.ravel().tolist())) > 1
+
+
+def test_asymmetric_scales_are_the_best_of_all_zero_points():
+    weights = random_weights(12, (4, 10)) + 0.5
+
+    def error(zero):
+        low, high = -6 - zero, 7 - zero
+        scale = np.maximum(weights.max(axis=1) / high, weights.min(axis=1) / low)[:, np.newaxis]
+        codes = module.encode(weights / scale, DINT4, zero)
+        return np.square(module.decode(codes, DINT4, zero) * scale - weights).sum(axis=1)
+
+    least = np.min([error(zero) for zero in range(-5, 7)], axis=0)
+    values = quantize_weights(weights, DINT4, asymmetric=True).dequantize()
+    np.testing.assert_allclose(np.square(values - weights).sum(axis=1), least, rtol=1e-9)
+
+
+def test_asymmetric_dint4_is_more_accurate_than_a_signed_scale():
+    weights = random_weights(13, (64, 128))
+    signed = split_error(weights, quantize_weights(weights, DINT4, signed_scale=True))
+    shifted = split_error(weights, quantize_weights(weights, DINT4, asymmetric=True))
+    assert shifted.total < signed.total
+
+
 def test_integer_sums_times_the_size_of_a_unit_are_the_products_of_dequantized_weights():
     rng = np.random.default_rng(4)
     activations = rng.integers(-128, 128, (3, 12), dtype=np.int8)
@@ -266,7 +306,7 @@ Q = quantize_weights(W, DINT4)
         (
             lambda: quantize_weights(W, "dint4"),
             TypeError,
-            "format must be of type Format, not 'dint4'",
+            "format must be a Format or a Codebook, not 'dint4'",
         ),
         (
             lambda: quantize_weights(W, DINT4, group_size=2),
@@ -312,6 +352,30 @@ Q = quantize_weights(W, DINT4)
             lambda: QuantizedTensor(CODES + np.uint8(16), np.ones((1, 1)), DINT4, None),
             ValueError,
             "dINT4 codes must be 0 to 15, not 16",
+        ),
+        (
+            lambda: quantize_weights(W, NF4, asymmetric=True),
+            TypeError,
+            "format with a zero point must be of type Format, not Codebook",
+        ),
+        (
+            lambda: quantize_weights(W, DINT4, asymmetric=True, signed_scale=True),
+            ValueError,
+            "scales must be either signed or asymmetric, not both",
+        ),
+        (
+            lambda: QuantizedTensor(
+                CODES, np.ones((1, 1)), DINT4, Granularity.TENSOR, np.zeros((2, 1), dtype=np.int64)
+            ),
+            ValueError,
+            r"zero_point must have the shape of scale, \(1, 1\), not \(2, 1\)",
+        ),
+        (
+            lambda: QuantizedTensor(
+                CODES, np.ones((1, 1)), DINT4, Granularity.TENSOR, np.full((1, 1), 8)
+            ),
+            ValueError,
+            "zero_point must be -6 to 7, not 8",
         ),
         (
             lambda: split_error(W[:, :3], Q),

@@ -242,6 +242,18 @@ def test_error_split_example_holds():
         assert getattr(split, part) == pytest.approx(expected, abs=1e-12)
 
 
+def test_asymmetric_example_holds():
+    rows = table("8.2")
+    weights = np.array([[float(number(row["weight"])) for row in rows]])
+    assert "−6 − Z … 7 − Z, Z from −5 to 6" in section("8.2")
+    codes = quantize.encode(weights / 0.1, DINT4, -3)
+    assert codes.tolist() == [[int(row["code"], 2) for row in rows]]
+    steps = quantize.decode(codes, DINT4, -3)
+    assert steps.tolist() == [[float(number(row["steps"])) for row in rows]]
+    assert (quantize.decode(np.arange(16, dtype=np.uint8), DINT4, -3).max()) == 10
+    assert (quantize.decode(np.arange(16, dtype=np.uint8), DINT4, -3).min()) == -3
+
+
 def test_search_grids_are_those_of_the_text():
     assert "0.20, 0.21 … 1.00" in section("7.1")
     np.testing.assert_allclose(calibration.MSE_FACTORS, np.linspace(0.2, 1, 81))

@@ -1,0 +1,237 @@
+"""Grids of values that weights can be rounded to: those of the hardware, and others to compare.
+
+A :class:`~dintmac.golden.formats.Format` is a grid that the hardware multiplies. A
+:class:`Codebook` is any other one, given by its levels; it goes through the same quantizers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dintmac.golden.checks import check_real
+from dintmac.golden.formats import Format, check_codes, dint, integer
+
+
+class Grid(Protocol):
+    """What a quantizer needs to know of a set of values; all of it in steps or half steps."""
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+
+    @property
+    def bits(self) -> int:
+        """Width of a code."""
+
+    @property
+    def units_per_step(self) -> int:
+        """Hardware units in a step."""
+
+    @property
+    def minimum(self) -> float:
+        """Least value, in steps."""
+
+    @property
+    def maximum(self) -> float:
+        """Greatest value, in steps."""
+
+    def check_codes(self, codes: NDArray[np.uint8]) -> None:
+        """Refuse what is no array of codes of this grid."""
+
+    def encode(self, steps: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Codes of the nearest values, ties away from zero; saturates."""
+
+    def round(self, steps: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The values that ``encode`` chooses, in half steps."""
+
+    def decode(self, codes: NDArray[np.uint8]) -> NDArray[Any]:
+        """Values of codes, in half steps."""
+
+    def to_units(self, codes: NDArray[np.uint8]) -> NDArray[Any]:
+        """Values of codes, in hardware units."""
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """A grid given by its levels.
+
+    Parameters
+    ----------
+    name : str
+        Name for people.
+    levels : tuple of float
+        Value of every code, in steps; finite, 2^b of them for b bits, b = 1 … 8. Some must be
+        negative, some positive, and one zero.
+
+    Raises
+    ------
+    ValueError
+        If there are levels that do not fit this.
+    """
+
+    name: str
+    levels: tuple[float, ...] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.levels)
+        if not 2 <= count <= 256 or count & (count - 1):
+            raise ValueError(f"levels must be a power of two up to 256 in number, not {count}")
+        if not np.isfinite(self.levels).all():
+            raise ValueError(f"levels must be finite, not {self.levels}")
+        if not (min(self.levels) < 0 < max(self.levels) and 0 in self.levels):
+            raise ValueError(f"levels must lie on both sides of 0 and contain it: {self.levels}")
+
+    @property
+    def bits(self) -> int:
+        """Width of a code."""
+        return len(self.levels).bit_length() - 1
+
+    @property
+    def units_per_step(self) -> int:
+        """2: the unit is half a step, which is an integer for FP4."""
+        return 2
+
+    @property
+    def minimum(self) -> float:
+        """Least level, in steps."""
+        return min(self.levels)
+
+    @property
+    def maximum(self) -> float:
+        """Greatest level, in steps."""
+        return max(self.levels)
+
+    @cached_property
+    def half_steps(self) -> NDArray[np.float64]:
+        """Value of every code, float64, shape ``(codes,)``, in half steps."""
+        return 2 * np.array(self.levels)
+
+    @cached_property
+    def _ascending(self) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.float64]]:
+        """Different levels in half steps, their codes, and the thresholds between, in steps."""
+        values, codes = np.unique(self.half_steps, return_index=True)
+        return values, codes.astype(np.uint8), (values[1:] + values[:-1]) / 4
+
+    def check_codes(self, codes: NDArray[np.uint8]) -> None:
+        """Refuse what is no array of codes of this grid.
+
+        Raises
+        ------
+        TypeError
+            If ``codes`` is not a uint8 array.
+        ValueError
+            If a code is out of range.
+        """
+        check_codes(codes, self.name, len(self.levels))
+
+    def decode(self, codes: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Values of codes in half steps, float64, same shape.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`check_codes`.
+        """
+        self.check_codes(codes)
+        return self.half_steps[codes]
+
+    def to_units(self, codes: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Values of codes in half steps; whole numbers for FP4, but not for NF4."""
+        return self.decode(codes)
+
+    def encode(self, steps: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Codes of the nearest levels, ties away from zero; uint8, same shape.
+
+        Raises
+        ------
+        TypeError
+            If ``steps`` is not a floating-point array.
+        ValueError
+            If a value is NaN or infinite.
+        """
+        _, codes, _ = self._ascending
+        return codes[self._position(steps)]
+
+    def round(self, steps: NDArray[np.floating]) -> NDArray[np.floating]:
+        """The levels that :meth:`encode` chooses, in half steps, in the dtype of ``steps``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`encode`.
+        """
+        values, _, _ = self._ascending
+        return values.astype(steps.dtype)[self._position(steps)]
+
+    def _position(self, steps: NDArray[np.floating]) -> NDArray[np.intp]:
+        """Which of the ascending levels is nearest."""
+        check_real("values to encode", steps)
+        _, _, thresholds = self._ascending
+        up = np.searchsorted(thresholds, steps, side="right")
+        # A negative step on a threshold goes down: away from zero.
+        tie = (steps < 0) & (np.append(-np.inf, thresholds)[up] == steps)
+        position: NDArray[np.intp] = up - tie
+        return position
+
+
+#: E2M1 of the OCP Microscaling Formats specification 1.0: sign, two bits of exponent, one of
+#: mantissa. Its half steps 0, 1, 2, 3, 4, 6, 8, 12 are integers. The code of −0 is never chosen.
+_E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+FP4 = Codebook("FP4", _E2M1 + tuple(-level for level in _E2M1))
+
+#: NormalFloat of Dettmers et al., *QLoRA: Efficient Finetuning of Quantized LLMs* (2023), appendix
+#: E: quantiles of a normal distribution, no integers of any step.
+NF4 = Codebook(
+    "NF4",
+    (
+        -1.0,
+        -0.6961928009986877,
+        -0.5250730514526367,
+        -0.39491748809814453,
+        -0.28444138169288635,
+        -0.18477343022823334,
+        -0.09105003625154495,
+        0.0,
+        0.07958029955625534,
+        0.16093020141124725,
+        0.24611230194568634,
+        0.33791524171829224,
+        0.44070982933044434,
+        0.5626170039176941,
+        0.7229568362236023,
+        1.0,
+    ),
+)
+
+
+def check_grid(name: str, value: object) -> None:
+    """Refuse what is no grid.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is neither a :class:`Format` nor a :class:`Codebook`.
+    """
+    if not isinstance(value, Format | Codebook):
+        raise TypeError(f"{name} must be a Format or a Codebook, not {value!r}")
+
+
+def parse_grid(name: str) -> Format | Codebook:
+    """The grid called ``name``, in any case: a format of the hardware, ``fp4`` or ``nf4``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such grid.
+    """
+    grids: list[Format | Codebook] = [FP4, NF4]
+    grids += [integer(b) for b in range(2, 9)] + [dint(b) for b in range(3, 9)]
+    by_name = {grid.name.lower(): grid for grid in grids}
+    if name.lower() not in by_name:
+        raise ValueError(f"grid must be int2 to int8, dint3 to dint8, fp4 or nf4, not {name!r}")
+    return by_name[name.lower()]

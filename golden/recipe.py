@@ -1,0 +1,307 @@
+"""From a model and calibration sequences to quantized layers, one layer of the model at a time."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dintmac.golden.calibration import ActivationScheme
+from dintmac.golden.checks import check_member, check_real
+from dintmac.golden.formats import DINT4
+from dintmac.golden.gptq import gptq, hessian
+from dintmac.golden.grids import Grid, check_grid
+from dintmac.golden.linear import QuantizedLinear, float_columns, low_rank_correction
+from dintmac.golden.models.transformer import Floats, Tokens, Transformer
+from dintmac.golden.quantize import Granularity, QuantizedTensor, ScaleSearch, quantize_weights
+from dintmac.golden.scaling import Family, search_scale, smoothquant_scale
+
+#: Inputs of a layer, evenly spaced among all, that the search for scales sees.
+SEARCH_ROWS = 4096
+
+
+class Method(enum.Enum):
+    """How the scales of input channels are chosen."""
+
+    #: They are 1.
+    NONE = "none"
+    #: SmoothQuant with the α of the recipe.
+    SMOOTHQUANT = "smoothquant"
+    #: The least error of the outputs with the weights quantized.
+    AWQ = "awq"
+    #: The least error of the outputs with weights and activations quantized.
+    AQAS = "aqas"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is quantized.
+
+    Parameters
+    ----------
+    grid : Format or Codebook
+        What the weights are rounded to.
+    granularity, group_size, search, signed_scale, asymmetric
+        As in :func:`~dintmac.golden.quantize.quantize_weights`.
+    activations : ActivationScheme, optional
+        How the inputs of linear layers are quantized; None leaves them in floating point.
+    scaling : Method
+        How the scales of input channels are chosen.
+    alpha : float
+        Of SmoothQuant.
+    gptq : bool
+        Whether the weights are rounded by GPTQ.
+    damping : float
+        Of GPTQ and of the correction.
+    rank : int
+        Rank of a correction of the error of the weights; 0 for none.
+    outlier : float, optional
+        Magnitude from which input channels stay in 16 bits; None quantizes all.
+    """
+
+    grid: Grid = DINT4
+    granularity: Granularity = Granularity.CHANNEL
+    group_size: int | None = None
+    search: ScaleSearch = ScaleSearch.ABSMAX
+    signed_scale: bool = True
+    asymmetric: bool = False
+    activations: ActivationScheme | None = field(default_factory=ActivationScheme)
+    scaling: Method = Method.NONE
+    alpha: float = 0.5
+    gptq: bool = False
+    damping: float = 0.01
+    rank: int = 0
+    outlier: float | None = None
+
+    def __post_init__(self) -> None:
+        check_grid("grid", self.grid)
+        check_member("scaling", self.scaling, Method)
+
+    def quantize(self, weights: NDArray[np.floating]) -> QuantizedTensor:
+        """Weights rounded plainly."""
+        return quantize_weights(
+            weights,
+            self.grid,
+            granularity=self.granularity,
+            group_size=self.group_size,
+            search=self.search,
+            signed_scale=self.signed_scale,
+            asymmetric=self.asymmetric,
+        )
+
+    def find_scale(self, inputs: Floats, weights: Sequence[Floats]) -> NDArray[np.float64] | None:
+        """Scales of the channels that several layers read, or None for no scaling.
+
+        Parameters
+        ----------
+        inputs : float32 array, shape (M, K)
+            Inputs in calibration.
+        weights : sequence of float32 arrays, shape (N_i, K)
+        """
+        some = inputs[np.linspace(0, len(inputs) - 1, min(SEARCH_ROWS, len(inputs))).astype(int)]
+        match self.scaling:
+            case Method.NONE:
+                return None
+            case Method.SMOOTHQUANT:
+                return smoothquant_scale(inputs, weights, self.alpha)
+            case Method.AWQ:
+                return search_scale(some, weights, self._fake, None, [Family.MEAN]).scale
+            case Method.AQAS:
+                return search_scale(some, weights, self._fake, self.activations).scale
+
+    def _fake(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
+        return self.quantize(weights).dequantize()
+
+    def quantize_linear(
+        self,
+        weight: Floats,
+        bias: Floats | None,
+        inputs: Floats,
+        scale: NDArray[np.float64] | None = None,
+    ) -> QuantizedLinear:
+        """A linear layer, quantized.
+
+        Parameters
+        ----------
+        weight : float32 array, shape (N, K)
+        bias : float32 array, shape (N,), optional
+        inputs : float32 array, shape (M, K)
+            Inputs in calibration, not yet scaled.
+        scale : float64 array, shape (K,), optional
+            Scales of the input channels.
+        """
+        columns = None if self.outlier is None else float_columns(inputs, weight, self.outlier)
+        exact = weight.astype(np.float64) if scale is None else weight * scale
+        if columns is not None:
+            exact[:, columns.channels] = 0
+        plain = QuantizedLinear(
+            self.quantize(exact),
+            bias=bias,
+            input_scale=None if scale is None else scale.astype(np.float32),
+            columns=columns,
+        )
+        values = plain.prepare(inputs)
+        quantizer = None if self.activations is None else self.activations.fit(values)
+        if quantizer is not None:
+            found = quantizer(values)
+            values = found.dequantize(found.quantize(values)).astype(np.float32)
+        tensor, correction = plain.weight, None
+        if self.gptq or self.rank:
+            gram = hessian(values)
+            if self.gptq:
+                tensor = gptq(exact, gram, tensor, damping=self.damping)
+            if self.rank:
+                error = exact - tensor.dequantize()
+                correction = low_rank_correction(error, gram, self.rank, self.damping)
+        return QuantizedLinear(tensor, quantizer, bias, plain.input_scale, columns, correction)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedLayer:
+    """What became of a layer of a model.
+
+    Parameters
+    ----------
+    linears : mapping of name to QuantizedLinear
+    tensors : mapping of name to float32 array
+        Tensors that have changed, as scales were folded into them.
+    inputs : mapping of name to float32 array, shape (tokens, K)
+        Inputs of the linear layers in calibration, before any scaling.
+    folded : mapping of name to float64 array, shape (K,)
+        Scales that the inputs of a layer come with, as they are folded into what is before.
+    """
+
+    linears: Mapping[str, QuantizedLinear]
+    tensors: Mapping[str, Floats]
+    inputs: Mapping[str, Floats]
+    folded: Mapping[str, NDArray[np.float64]]
+
+    def scaled_inputs(self, name: str) -> Floats:
+        """Inputs of a linear layer in calibration, as they come in the quantized model."""
+        inputs = self.inputs[name]
+        if name in self.folded:
+            inputs = np.asarray(inputs / self.folded[name], dtype=np.float32)
+        return inputs
+
+
+def quantize_layers(
+    model: Transformer, recipe: Recipe, sequences: Sequence[Tokens], *, fold: bool = True
+) -> Iterator[QuantizedLayer]:
+    """Quantize a model, layer by layer; only one of them is in memory at a time.
+
+    Calibration runs the model in floating point.
+
+    Parameters
+    ----------
+    model : Transformer
+    recipe : Recipe
+    sequences : sequence of int64 arrays, shape (length,)
+        Token numbers for calibration.
+    fold : bool
+        Whether scales are folded into the norm or linear layer before, where the architecture
+        allows; otherwise they all stay explicit.
+
+    Yields
+    ------
+    QuantizedLayer of each layer of the model, in order.
+
+    Raises
+    ------
+    ValueError
+        If there are no sequences, or a weight is NaN or infinite.
+    """
+    if not sequences:
+        raise ValueError("calibration must have at least one sequence")
+    states = model.states(sequences, layers=0)
+    for layer in range(model.layers):
+        resident = model.resident(layer)
+        inputs, states = _calibration_inputs(resident, layer, states)
+        yield _quantize_layer(resident, layer, recipe, inputs, fold)
+
+
+def quantize_model(
+    model: Transformer,
+    recipe: Recipe,
+    sequences: Sequence[Tokens],
+    *,
+    fold: bool = True,
+    progress: Callable[[int], None] = lambda layer: None,
+) -> Transformer:
+    """The model with quantized linear layers; parameters as in :func:`quantize_layers`.
+
+    ``progress`` is called with the number of layers done.
+    """
+    linears: dict[str, QuantizedLinear] = {}
+    tensors: dict[str, Floats] = {}
+    for done, layer in enumerate(quantize_layers(model, recipe, sequences, fold=fold), 1):
+        linears |= layer.linears
+        tensors |= layer.tensors
+        progress(done)
+    return model.replaced(linears=linears, tensors=tensors)
+
+
+def _calibration_inputs(
+    model: Transformer, layer: int, states: Sequence[Floats]
+) -> tuple[dict[str, Floats], list[Floats]]:
+    """Inputs of the linear layers of a layer of the model, and its outputs."""
+    seen: dict[str, list[Floats]] = {}
+
+    def observe(name: str, inputs: Floats) -> None:
+        seen.setdefault(name, []).append(inputs)
+
+    outputs = [model.run_layer(layer, s, observe) for s in states]
+    # Layers that read the same inputs share one copy of them.
+    joined = {group: np.concatenate(seen[group[0]]) for group in model.linear_groups(layer)}
+    return {name: joined[group] for group in joined for name in group}, outputs
+
+
+def _quantize_layer(
+    model: Transformer, layer: int, recipe: Recipe, inputs: Mapping[str, Floats], fold: bool
+) -> QuantizedLayer:
+    groups = model.linear_groups(layer)
+    for group in groups:
+        for name in group:
+            check_real(f"{name}.weight", model.tensors[f"{name}.weight"])
+    scales = {}
+    for group in groups:
+        weights = [model.tensors[f"{name}.weight"] for name in group]
+        scales[group] = recipe.find_scale(inputs[group[0]], weights)
+    folded: dict[str, Floats] = {}
+    free = model.folds(layer) if fold else {}
+    for group, target in free.items():
+        scale = scales[group]
+        if scale is not None:
+            folded |= _folded(model, target, scale)
+    changed = model.replaced(tensors=folded)
+    linears, folded_scales = {}, {}
+    for group in groups:
+        for name in group:
+            linear, scale = changed.float_linear(name), scales[group]
+            quantized = recipe.quantize_linear(linear.weight, linear.bias, inputs[name], scale)
+            if scale is not None and group in free:
+                quantized = _without_scale(quantized)
+                folded_scales[name] = scale
+            linears[name] = quantized
+    norms = {name: t for name, t in folded.items() if name.rpartition(".")[0] not in linears}
+    return QuantizedLayer(linears, norms, inputs, folded_scales)
+
+
+def _folded(model: Transformer, target: str, scale: NDArray[np.float64]) -> dict[str, Floats]:
+    """The tensors of a norm or linear layer whose outputs are divided by a scale."""
+    folded = {}
+    for kind in ("weight", "bias"):
+        tensor = model.optional(f"{target}.{kind}")
+        if tensor is not None:
+            divisor = scale[:, np.newaxis] if tensor.ndim == 2 else scale
+            folded[f"{target}.{kind}"] = (tensor / divisor).astype(np.float32)
+    return folded
+
+
+def _without_scale(linear: QuantizedLinear) -> QuantizedLinear:
+    """The layer for inputs that come scaled."""
+    return QuantizedLinear(
+        linear.weight, linear.quantizer, linear.bias, None, linear.columns, linear.correction
+    )
