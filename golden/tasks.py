@@ -1,4 +1,4 @@
-"""What ``dintmac quantize`` and ``dintmac evaluate`` do, on paths."""
+"""Quantize and evaluate a model, from path to path."""
 
 from __future__ import annotations
 
