@@ -5,8 +5,9 @@ from __future__ import annotations
 import traceback
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from dintmac.hdl.designs import Configuration
 from dintmac.sim.benches import BENCHES
 from dintmac.sim.handle import Handle
 from dintmac.sim.simulators import Simulator, default_simulator
-from dintmac.sim.streams import CheckFailed
+from dintmac.sim.streams import CheckError
 
 __all__ = ["BenchResult", "TestResult", "run_bench"]
 
@@ -71,6 +72,20 @@ class BenchResult:
         """Cycles of all tests."""
         return sum(test.cycles for test in self.tests)
 
+    def to_json(self) -> dict[str, Any]:
+        """The result as JSON values."""
+        return {
+            "design": self.configuration.design,
+            "format": self.configuration.format.name,
+            "architecture": self.configuration.architecture,
+            "parameters": self.configuration.parameters,
+            "simulator": self.simulator,
+            "version": self.version,
+            "seed": self.seed,
+            "passed": self.passed,
+            "tests": [asdict(test) for test in self.tests],
+        }
+
 
 def run_bench(
     configuration: Configuration,
@@ -95,7 +110,7 @@ def run_bench(
 
     Raises
     ------
-    SimulatorMissing, ValueError, SimulationError
+    SimulatorMissingError, ValueError, SimulationError
         As :meth:`Simulator.run`. A test that fails raises nothing.
     """
     if seed < 0:
@@ -126,10 +141,12 @@ async def run_tests(handle: Handle, configuration: Configuration, seed: int) -> 
             await testbench.reset()
             await test(testbench)
             message = ""
-        except CheckFailed as failure:
+        except CheckError as failure:
             message = f"{failure} (seed {seed})"
         except Exception:
             message = f"{traceback.format_exc()} (seed {seed})"
+        # A test may have broken off where inputs cannot be set.
+        await handle.tick()
         results.append(TestResult(name, not message, message, handle.cycle - start))
         handle.report(number / len(bench.TESTS))
     return results

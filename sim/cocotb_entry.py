@@ -16,7 +16,7 @@ from cocotb.triggers import FallingEdge, ReadOnly
 from dintmac.hdl.verilog import Port
 from dintmac.sim.handle import RESET, Handle
 from dintmac.sim.simulators import SimulationError
-from dintmac.sim.streams import CheckFailed
+from dintmac.sim.streams import CheckError
 
 _PERIOD_NS = 10
 
@@ -37,9 +37,10 @@ class CocotbHandle(Handle):
 
     def _read(self, port: str) -> int:
         value = self._signals[port].value
-        if not value.is_resolvable:
-            raise ValueError(f"{port} has undefined bits: {value}")
-        return int(value)
+        try:
+            return int(value)
+        except ValueError:
+            raise CheckError(f"{port} has undefined bits: {value}") from None
 
     def _write(self, port: str, value: int) -> None:
         self._signals[port].value = value
@@ -62,9 +63,10 @@ async def run_job(dut: Any) -> None:
     dut.rst.value = 1
     Clock(dut.clk, _PERIOD_NS, unit="ns").start()
     await FallingEdge(dut.clk)
+    result: tuple[Exception | None, Any]
     try:
         result = (None, await bench(CocotbHandle(dut, ports, folder / "progress"), *arguments))
-    except CheckFailed as failure:
+    except CheckError as failure:
         result = (failure, None)
     except Exception:
         result = (SimulationError(traceback.format_exc()), None)

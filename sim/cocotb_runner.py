@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
         test_module="dintmac.sim.cocotb_entry",
         hdl_toplevel=run["top"],
         hdl_toplevel_lang="verilog",
-        test_args=run["test_args"],
+        plusargs=run["plusargs"],
         waves=run["waves"],
         build_dir=folder / "build",
         test_dir=folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 
 import numpy as np
@@ -11,7 +12,7 @@ from dintmac.golden.formats import Format
 from dintmac.golden.matmul import matmul
 from dintmac.hdl.verilog import Port
 from dintmac.sim.scoreboard import Expected
-from dintmac.sim.streams import CheckFailed, Payload
+from dintmac.sim.streams import CheckError, Payload
 from dintmac.sim.vectors import unpack
 
 __all__ = ["DotProductModel", "ProcessingElementModel", "TileModel"]
@@ -30,7 +31,7 @@ class DotProductModel:
     def __init__(self, format: Format, ports: Mapping[str, Port]) -> None:
         self._format = format
         self._ports = ports
-        self.reset()
+        self._inputs: list[Payload] = []
 
     def observe(self, stream: str, payload: Payload) -> int:
         """Take a transfer; its sum is complete if it is the last."""
@@ -61,7 +62,7 @@ class DotProductModel:
 
     def reset(self) -> None:
         """Forget the sum that has begun."""
-        self._inputs: list[Payload] = []
+        self._inputs = []
 
 
 class TileModel:
@@ -82,14 +83,15 @@ class TileModel:
         self._weights = ports.get("i_weight_weights") or ports["i_weights"]
         self._rows = rows
         self._resident: tuple[int, ...] | None = None
-        self.reset()
+        self._vectors: list[tuple[tuple[int, ...], Payload]] = []
+        self._shadow: list[int] = []
 
     def observe(self, stream: str, payload: Payload) -> int:
         """Take a row of weights, or a vector, whose partial sums are then owed.
 
         Raises
         ------
-        CheckFailed
+        CheckError
             If a swap is taken while the next set is incomplete.
         """
         if stream == "i_weight":
@@ -98,13 +100,13 @@ class TileModel:
         if payload["swap"]:
             self._resident = self._next_set()
         if self._resident is None:
-            raise CheckFailed("a vector came before the first swap")
+            raise CheckError("a vector came before the first swap")
         self._vectors.append((self._resident, payload))
         return 1
 
     def _next_set(self) -> tuple[int, ...]:
         if len(self._shadow) != self._rows:
-            raise CheckFailed(
+            raise CheckError(
                 f"a swap was taken with {len(self._shadow)} of {self._rows} rows of weights loaded"
             )
         # The last row comes first.
@@ -145,18 +147,38 @@ class TileModel:
 
     def reset(self) -> None:
         """Forget the vectors under way and the set that is loaded; the resident set remains."""
-        self._vectors: list[tuple[tuple[int, ...], Payload]] = []
-        self._shadow: list[int] = []
+        self._vectors = []
+        self._shadow = []
 
 
 class ProcessingElementModel(TileModel):
-    """As a tile of one row, but a swap takes what is loaded, again if it was taken before."""
+    """As a tile of one row, but partial sums come after their vector.
+
+    A swap takes what was loaded last, also if it has been taken before.
+    """
 
     def __init__(self, format: Format, ports: Mapping[str, Port]) -> None:
         super().__init__(format, ports, rows=1)
+        self._waiting: deque[tuple[tuple[int, ...], Payload]] = deque()
 
-    def _next_set(self) -> tuple[int, ...]:
-        return (self._shadow[-1],)
+    def observe(self, stream: str, payload: Payload) -> int:
+        """Take weights, a vector, or the partial sums of the oldest vector without them."""
+        if stream == "i":
+            if payload["swap"]:
+                self._resident = (self._shadow[-1],)
+            assert self._resident is not None, "the bench loads weights before it swaps"
+            self._waiting.append((self._resident, payload))
+            return 0
+        if stream == "i_partial_sums":
+            resident, vector = self._waiting.popleft()
+            self._vectors.append((resident, vector | payload))
+            return 1
+        return super().observe(stream, payload)
+
+    def reset(self) -> None:
+        """Forget the vectors under way."""
+        super().reset()
+        self._waiting.clear()
 
 
 def _runs(items: list[tuple[int, ...]]) -> list[tuple[int, int]]:

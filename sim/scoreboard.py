@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.hdl.verilog import Port
-from dintmac.sim.streams import CheckFailed, Payload, Transfer
+from dintmac.sim.streams import CheckError, Payload, Transfer
 from dintmac.sim.vectors import unpack
 
 __all__ = ["Expected", "Model", "Scoreboard"]
@@ -95,12 +95,12 @@ class Scoreboard:
 
         Raises
         ------
-        CheckFailed
+        CheckError
             If no input owes it, or if an output of the batch that it ends is wrong.
         """
         if self.outstanding == 0:
             value = transfer.payload[self._field]
-            raise CheckFailed(
+            raise CheckError(
                 f"{self._port.name} {value:#x} in cycle {transfer.cycle} belongs to no input"
             )
         self.outputs.append(transfer)
@@ -112,7 +112,7 @@ class Scoreboard:
 
         Raises
         ------
-        CheckFailed
+        CheckError
             With the operands of the first wrong output.
         """
         received = self.outputs[self._next :]
@@ -124,7 +124,7 @@ class Scoreboard:
         wrong = np.flatnonzero((actual != expected.values).reshape(len(received), -1).any(axis=1))
         if wrong.size:
             index = int(wrong[0])
-            raise CheckFailed(
+            raise CheckError(
                 f"output {self.compared + index}, in cycle {received[index].cycle}: "
                 f"{self._port.name} is {received[index].payload[self._field]:#x} = "
                 f"{actual[index].tolist()}, not {expected.values[index].tolist()}, "
@@ -143,11 +143,11 @@ class Scoreboard:
 
         Raises
         ------
-        CheckFailed
+        CheckError
             If an output is wrong or missing, or if none was ever compared.
         """
         self.compare()
         if self.outstanding:
-            raise CheckFailed(f"{self.outstanding} outputs of {self._port.name} are missing")
+            raise CheckError(f"{self.outstanding} outputs of {self._port.name} are missing")
         if self.compared == 0:
-            raise CheckFailed(f"no output of {self._port.name} was compared")
+            raise CheckError(f"no output of {self._port.name} was compared")

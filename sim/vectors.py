@@ -30,9 +30,7 @@ def pack(values: ArrayLike, port: Port) -> list[int]:
         raise ValueError(f"{port.name} must have shape (T, {port.shape}), not {array.shape}")
     low, high = _limits(port)
     if array.size and not (low <= array.min() and array.max() <= high):
-        raise ValueError(
-            f"{port.name} must be {low} to {high}, not {array.min()} to {array.max()}"
-        )
+        raise ValueError(f"{port.name} must be {low} to {high}, not {array.min()} to {array.max()}")
     bits = (array.reshape(len(array), -1, 1) >> np.arange(port.element_bits)) & 1
     octets = np.packbits(bits.astype(np.uint8).reshape(len(array), -1), axis=1, bitorder="little")
     return [int.from_bytes(row.tobytes(), "little") for row in octets]

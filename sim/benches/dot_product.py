@@ -14,7 +14,7 @@ from dintmac.sim.benches.operands import (
 )
 from dintmac.sim.handle import Handle
 from dintmac.sim.models import DotProductModel
-from dintmac.sim.streams import CheckFailed, Payload, random_stalls
+from dintmac.sim.streams import CheckError, Payload, random_stalls
 from dintmac.sim.testbench import Testbench
 
 __all__ = ["TESTS", "Bench"]
@@ -129,7 +129,7 @@ async def test_reaches_the_bounds_of_the_accumulator(bench: Bench) -> None:
     products = length * bench.lanes
     bounds = tuple(products * bound for bound in bench.format.product_range())
     if (low, high) != bounds:
-        raise CheckFailed(f"sums of {products} products must reach {bounds}, not {(low, high)}")
+        raise CheckError(f"sums of {products} products must reach {bounds}, not {(low, high)}")
 
 
 async def test_starts_afresh_after_a_reset_in_mid_stream(bench: Bench) -> None:
@@ -147,7 +147,7 @@ async def test_latency_is_as_documented(bench: Bench) -> None:
     await bench.finish(timeout=1000)
     for last, output in zip(bench.scoreboard.inputs, bench.scoreboard.outputs, strict=True):
         if output.cycle - last != bench.latency:
-            raise CheckFailed(f"latency must be {bench.latency}, not {output.cycle - last}")
+            raise CheckError(f"latency must be {bench.latency}, not {output.cycle - last}")
 
 
 async def test_takes_a_transfer_in_every_cycle(bench: Bench) -> None:
@@ -163,7 +163,7 @@ async def test_takes_a_transfer_in_every_cycle(bench: Bench) -> None:
     await bench.finish(timeout=200)
     cycles = bench.scoreboard.outputs[-1].cycle - bench.scoreboard.outputs[0].cycle + 1
     if cycles != count:
-        raise CheckFailed(f"{count} sums must take {count} cycles, not {cycles}")
+        raise CheckError(f"{count} sums must take {count} cycles, not {cycles}")
 
 
 TESTS = (

@@ -205,7 +205,7 @@ def test_an_unknown_architecture_is_named_with_those_that_exist():
 
 
 def test_folded_architectures_are_for_resident_weights_alone():
-    with pytest.raises(ValueError, match="dINT4 must be one of .*, not 'digits_folded'"):
+    with pytest.raises(ValueError, match=r"dINT4 must be one of .*, not 'digits_folded'"):
         architecture_for(DINT4, "digits_folded")
     assert architecture_for(DINT4, "digits_folded", resident=True).is_resident
 

@@ -1,0 +1,146 @@
+"""Ratios grouped by what is compared, and what they say about the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dintmac.reports.grouping import gathered, grouped
+from dintmac.reports.labels import design_name, design_title, plural, times
+from dintmac.synth.records import Ratio, Variant
+
+__all__ = ["AREA_SCOPE", "PUBLISHED", "Comparison", "compare", "conclusion", "places"]
+
+#: What INT8 takes, in units of dINT4, both with INT8 activations, by metric: from reviews of the
+#: paper (EMNLP 2023, arXiv 2311.05161).
+PUBLISHED = {"area": 1.93, "power": 2.56}
+
+#: What is in an area and what is not.
+AREA_SCOPE = (
+    "Areas are sums of mapped cells: they include registers, accumulators and handshakes, and "
+    "exclude place and route, the clock tree and memories."
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All ratios of one metric between one format and another.
+
+    Attributes
+    ----------
+    metric : str
+        What is divided, such as ``area``.
+    formats : (str, str)
+        Of baseline and candidate.
+    ratios : one or more Ratio
+        Those of a design one after the other.
+    """
+
+    metric: str
+    formats: tuple[str, str]
+    ratios: tuple[Ratio, ...]
+
+    @property
+    def baseline(self) -> str:
+        """The dividend, such as ``INT8 booth``."""
+        return _named([r.baseline for r in self.ratios])
+
+    @property
+    def candidate(self) -> str:
+        """The divisor, such as ``dINT4 digits``."""
+        return _named([r.candidate for r in self.ratios])
+
+    @property
+    def title(self) -> str:
+        """What is divided by what."""
+        return f"{self.baseline} ÷ {self.candidate}, {self.metric}"
+
+    @property
+    def published(self) -> float | None:
+        """The published ratio of this comparison."""
+        return PUBLISHED.get(self.metric) if self.formats == ("INT8", "dINT4") else None
+
+    def architectures(self, ratio: Ratio) -> str:
+        """Those of one ratio, such as ``booth ÷ digits``, unless all have the same."""
+        if len({(r.baseline, r.candidate) for r in self.ratios}) == 1:
+            return ""
+        return f"{ratio.baseline.architecture} ÷ {ratio.candidate.architecture}"
+
+
+def compare(ratios: Sequence[Ratio]) -> list[Comparison]:
+    """Group ratios by metric and formats: those with a published one first."""
+    groups = grouped(ratios, lambda r: (r.metric, r.baseline.format, r.candidate.format))
+    comparisons = [
+        Comparison(metric, (baseline, candidate), tuple(gathered(group, lambda r: r.design)))
+        for (metric, baseline, candidate), group in groups.items()
+    ]
+    return sorted(comparisons, key=lambda c: c.published is None)
+
+
+def conclusion(comparisons: Sequence[Comparison]) -> list[str]:
+    """What the measured ratios say about the published ones: sentences of one paragraph."""
+    claims = " and ".join(f"{times(ratio)} in {metric}" for metric, ratio in PUBLISHED.items())
+    claimed = {c.metric: c for c in comparisons if c.published is not None}
+    return [
+        "The paper behind dINT (EMNLP 2023, arXiv 2311.05161) is reported to claim for INT8 "
+        f"against dINT4 weights {claims}.",
+        *(_claimed(c) for c in claimed.values()),
+        *(
+            f"No {metric} of INT8 and dINT4 was compared, so nothing is said of {times(ratio)}."
+            for metric, ratio in PUBLISHED.items()
+            if metric not in claimed
+        ),
+        *(
+            _denormals(c)
+            for c in comparisons
+            if (c.formats, c.metric) == (("INT4", "dINT4"), "area")
+        ),
+        AREA_SCOPE,
+    ]
+
+
+def places(ratios: Sequence[Ratio]) -> str:
+    """Where ratios were measured, such as ``4 designs and 3 libraries``."""
+    designs = len({design_title(r.design, r.parameters) for r in ratios})
+    libraries = len({r.library for r in ratios})
+    return f"{plural(designs, 'design')} and {plural(libraries, 'library', 'libraries')}"
+
+
+def _claimed(comparison: Comparison) -> str:
+    """Range of a published ratio, and in how many places it is reached."""
+    published = comparison.published or 0.0
+    ratios = comparison.ratios
+    reached = sum(round(r.ratio, 2) >= published for r in ratios)  # as it is printed
+    return (
+        f"Here the {comparison.metric} of {comparison.baseline} is {_span(ratios)} that of "
+        f"{comparison.candidate}, in {places(ratios)}; it reaches {times(published)} in "
+        f"{reached} of {plural(len(ratios), 'case')}."
+    )
+
+
+def _denormals(comparison: Comparison) -> str:
+    """What dINT4 takes more than INT4."""
+    costs = sorted(100 * (1 / r.ratio - 1) for r in comparison.ratios)
+    least, greatest = (f"{cost:+.1f} %".replace("-", "−") for cost in (costs[0], costs[-1]))
+    span = least if least == greatest else f"{least} to {greatest}"
+    return (
+        f"The denormals cost {span} of area: {comparison.candidate} against "
+        f"{comparison.baseline}, in {places(comparison.ratios)}."
+    )
+
+
+def _span(ratios: Sequence[Ratio]) -> str:
+    least = min(ratios, key=lambda r: r.ratio)
+    greatest = max(ratios, key=lambda r: r.ratio)
+    if times(least.ratio) == times(greatest.ratio):
+        return times(least.ratio)
+    return f"{_placed(least)} to {_placed(greatest)}"
+
+
+def _placed(ratio: Ratio) -> str:
+    return f"{times(ratio.ratio)} ({design_name(ratio.design)}, {ratio.library})"
+
+
+def _named(variants: Sequence[Variant]) -> str:
+    architectures = dict.fromkeys(variant.architecture for variant in variants)
+    return f"{variants[0].format} {' or '.join(architectures)}"

@@ -1,0 +1,71 @@
+"""Names and numbers as every table, plot and sentence prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dintmac.synth.records import Record, Variant
+
+__all__ = [
+    "DASH",
+    "design_name",
+    "design_title",
+    "netlist",
+    "number",
+    "plural",
+    "products_per_cycle",
+    "times",
+]
+
+#: Stands where there is no value.
+DASH = "—"
+
+_TITLES = {"mac": "MAC", "dot": "dot product", "pe": "processing element", "tile": "tile"}
+
+_FACTORS = ("lanes", "outputs", "rows", "columns")
+
+
+def products_per_cycle(parameters: Mapping[str, int]) -> int:
+    """Products that a design of these sizes makes in a cycle: the MACs that it counts as."""
+    product = 1
+    for name in _FACTORS:
+        product *= parameters.get(name, 1)
+    return product
+
+
+def design_name(design: str) -> str:
+    """A design in words."""
+    return _TITLES.get(design, design)
+
+
+def design_title(design: str, parameters: Mapping[str, int]) -> str:
+    """A design and its sizes, such as ``dot product, 16 lanes, depth 4096``."""
+    sizes = [f"{parameters[name]} {name}" for name in _FACTORS if name in parameters]
+    others = [
+        f"{name} {value}" for name, value in sorted(parameters.items()) if name not in _FACTORS
+    ]
+    return ", ".join([design_name(design), *sizes, *others])
+
+
+def netlist(side: Record | Variant) -> str:
+    """What a ratio is taken of, such as ``INT8 booth``."""
+    return f"{side.format} {side.architecture}"
+
+
+def number(value: float | None) -> str:
+    """A measured value: four digits or all before the point, a dash where there is none."""
+    if value is None:
+        return DASH
+    magnitude = abs(value)
+    decimals = 0 if magnitude >= 1000 else 1 if magnitude >= 100 else 2 if magnitude >= 1 else 3
+    return f"{value:,.{decimals}f}"
+
+
+def times(ratio: float) -> str:
+    """A ratio, such as ``1.65×``."""
+    return f"{ratio:.2f}×"
+
+
+def plural(value: int, one: str, many: str = "") -> str:
+    """A count of things, such as ``4 designs``."""
+    return f"{value} {one if value == 1 else many or one + 's'}"

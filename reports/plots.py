@@ -1,0 +1,238 @@
+"""Plots: ratios and the split of areas, one panel a comparison or library."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from dintmac.reports.labels import number, times
+from dintmac.reports.panels import BarPanel, DotPanel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["darkened", "draw"]
+
+#: Okabe and Ito's colours, which people tell apart whatever their colour vision.
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#999999")
+_CLAIM = "#D55E00"
+_MARKERS = "osD^vP"
+_INK, _FAINT, _PAPER = "#1c2330", "#d5dae1", "#ffffff"
+_DARK = {_INK: "#e4e7ec", _FAINT: "#3a4352", _PAPER: "#161b24"}
+#: Ground under a text, at which the lines of the grid stop.
+_PATCH = {"facecolor": _PAPER, "linewidth": 0, "pad": 1.0}
+
+_WIDTH = 5.4  # inches a panel
+_ROW = 0.21
+_MARGIN = 1.1
+
+
+def draw(
+    panels: Sequence[DotPanel | BarPanel],
+    kind: Literal["png", "svg"],
+    *,
+    columns: int = 1,
+) -> bytes:
+    """Draw panels in a grid; equal panels give equal bytes.
+
+    Parameters
+    ----------
+    panels : one or more panels
+        Drawn row by row.
+    kind : "png" or "svg"
+        Pixels at 200 a inch, or vectors.
+    columns : int
+        Panels side by side.
+    """
+    # Imported here: matplotlib takes most of a second, which --help should not wait for.
+    from matplotlib.figure import Figure
+
+    columns = min(columns, len(panels))
+    rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
+    heights = [max(_MARGIN + _ROW * _lines(panel) for panel in row) for row in rows]
+    with _style():
+        figure = Figure(figsize=(_WIDTH * columns, sum(heights)), layout="constrained")
+        grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
+        for index, panel in enumerate(panels):
+            axes = figure.add_subplot(grid[divmod(index, columns)])
+            if isinstance(panel, DotPanel):
+                _draw_dots(axes, panel)
+            else:
+                _draw_bars(axes, panel)
+        buffer = io.BytesIO()
+        metadata = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
+        figure.savefig(buffer, format=kind, metadata=metadata)
+    return buffer.getvalue()
+
+
+def darkened(svg: bytes) -> bytes:
+    """The same plot in light ink on a dark ground."""
+    for light, dark in _DARK.items():
+        svg = svg.replace(light.encode(), dark.encode())
+    return svg
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """The look of all plots, whatever the user's own settings of matplotlib say."""
+    import matplotlib.style
+
+    settings = {
+        "axes.axisbelow": True,
+        "axes.edgecolor": _FAINT,
+        "axes.facecolor": _PAPER,
+        "axes.grid": True,
+        "axes.grid.axis": "x",
+        "axes.labelcolor": _INK,
+        "axes.labelsize": 8.5,
+        "axes.spines.left": False,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlecolor": _INK,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 10,
+        "axes.titleweight": "bold",
+        "figure.constrained_layout.h_pad": 0.12,
+        "figure.constrained_layout.w_pad": 0.12,
+        "figure.facecolor": _PAPER,
+        "font.family": "DejaVu Sans",
+        "font.size": 8.5,
+        "grid.color": _FAINT,
+        "grid.linewidth": 0.6,
+        "legend.fontsize": 8,
+        "legend.frameon": False,
+        "savefig.dpi": 200,
+        "svg.hashsalt": "dintmac",
+        "text.color": _INK,
+        "xtick.color": _INK,
+        "ytick.color": _INK,
+        "ytick.left": False,
+    }
+    with warnings.catch_warnings(), matplotlib.style.context(["default", settings]):
+        # A library may have a name in a script that the font lacks.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
+def _draw_dots(axes: Axes, panel: DotPanel) -> None:
+    positions = _rows(axes, [(dot.heading, dot.label) for dot in panel.dots])
+    labels = list(dict.fromkeys(dot.label for dot in panel.dots))
+    for position, dot in zip(positions, panel.dots, strict=True):
+        which = labels.index(dot.label)
+        axes.plot(
+            dot.value,
+            position,
+            _MARKERS[which % len(_MARKERS)],
+            color=_COLOURS[which % len(_COLOURS)],
+            markersize=5.5,
+        )
+        _value(axes, dot.value, position, times(dot.value))
+    axes.set_xlim(min(1.0, panel.span[0]) - 0.15, max(2.0, panel.span[1]) + 0.2)
+    for whole in (1.0, 2.0):
+        axes.axvline(whole, color=_INK, linewidth=0.9, zorder=0.5)
+    if panel.published is not None:
+        axes.axvline(panel.published, color=_CLAIM, linestyle="--", linewidth=1.1, zorder=0.6)
+        _write(
+            axes,
+            f"published {times(panel.published)}",
+            (panel.published, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(-3, 1),
+            ha="right",
+            va="bottom",
+            color=_CLAIM,
+        )
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}×")
+    axes.set_title(_plain(panel.title), pad=16)
+    axes.set_xlabel(_plain(panel.axis))
+
+
+def _draw_bars(axes: Axes, panel: BarPanel) -> None:
+    positions = _rows(axes, [(bar.heading, bar.label) for bar in panel.bars])
+    starts = [0.0] * len(panel.bars)
+    for index, part in enumerate(panel.parts):
+        lengths = [bar.lengths[index] for bar in panel.bars]
+        axes.barh(
+            positions,
+            lengths,
+            left=starts,
+            height=0.74,
+            label=_plain(part),
+            color=_COLOURS[-1] if part == panel.parts[-1] else _COLOURS[index],
+            edgecolor=_PAPER,
+            linewidth=0.6,
+        )
+        starts = [start + length for start, length in zip(starts, lengths, strict=True)]
+    for position, total in zip(positions, starts, strict=True):
+        _value(axes, total, position, number(total))
+    axes.set_xlim(0, 1.16 * max(starts))
+    columns = 3 if len(panel.parts) > 4 else 4
+    axes.set_title(_plain(panel.title), pad=10 + 12 * math.ceil(len(panel.parts) / columns))
+    axes.set_xlabel(_plain(panel.axis))
+    legend = axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(-0.01, 0.995),
+        ncols=columns,
+        borderaxespad=0,
+        handlelength=1,
+        handletextpad=0.4,
+        columnspacing=1.2,
+        labelspacing=0.2,
+    )
+    legend.set_in_layout(False)
+
+
+def _rows(axes: Axes, names: Sequence[tuple[str, str]]) -> list[int]:
+    """Lay out one line a label from top to bottom, and one before each new heading."""
+    positions, line, last = [], 0, None
+    for heading, _ in names:
+        if heading != last:
+            _write(
+                axes,
+                _plain(heading),
+                (0, line),
+                xycoords=("axes fraction", "data"),
+                xytext=(2, 0),
+                fontweight="bold",
+                bbox=_PATCH,
+            )
+            last = heading
+            line += 1
+        positions.append(line)
+        line += 1
+    axes.set_yticks(positions, [_plain(label) for _, label in names])
+    axes.set_ylim(line - 0.4, -0.6)
+    return positions
+
+
+def _lines(panel: DotPanel | BarPanel) -> int:
+    items = panel.dots if isinstance(panel, DotPanel) else panel.bars
+    headings = [item.heading for item in items]
+    changes = sum(a != b for a, b in zip([None, *headings], headings, strict=False))
+    return len(items) + changes
+
+
+def _value(axes: Axes, x: float, y: float, text: str) -> None:
+    _write(axes, text, (x, y), xytext=(6, 0), fontsize=7.5, bbox=_PATCH)
+
+
+def _write(axes: Axes, text: str, point: tuple[float, float], **options: Any) -> None:
+    """Write beside a point, within the room that the axes have anyway."""
+    style: dict[str, Any] = {
+        "textcoords": "offset points",
+        "va": "center",
+        "fontsize": 8,
+        "in_layout": False,
+    }
+    axes.annotate(text, point, **style | options)
+
+
+def _plain(text: str) -> str:
+    """A name on one line of bearable length, in which a dollar does not begin a formula."""
+    line = " ".join(text.split())
+    short = line if len(line) <= 64 else line[:63] + "…"
+    return short.replace("$", r"\$")

@@ -1,0 +1,259 @@
+"""Reports: ``report.json``, and the markdown, page and plots that are made from it alone."""
+
+from __future__ import annotations
+
+import base64
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dintmac.reports.comparisons import AREA_SCOPE, Comparison, compare, conclusion, places
+from dintmac.reports.files import check_folder, replace_files
+from dintmac.reports.grouping import grouped
+from dintmac.reports.labels import number, plural, times
+from dintmac.reports.pages import plain_table, render_html, render_markdown
+from dintmac.reports.panels import BarPanel, DotPanel, area_panels, ratio_panels
+from dintmac.reports.plots import darkened, draw
+from dintmac.reports.schema import check_type
+from dintmac.reports.tables import library_table, ratio_table
+from dintmac.synth.records import Ratio, Record, Variant
+
+__all__ = ["FILES", "Report", "check_folder", "read_report", "summary", "write_report"]
+
+#: Files of a report; without ratios there is no ratios.png.
+FILES = ("report.json", "report.md", "report.html", "ratios.png", "areas.png")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ``report.json`` holds.
+
+    Attributes
+    ----------
+    records : one or more Record
+        One for each netlist measured; tables and plots keep their order.
+    ratios : sequence of Ratio
+        Ratios between them.
+    tools : dict of str to str
+        Versions of the tools that measured, by name.
+    """
+
+    records: Sequence[Record]
+    ratios: Sequence[Ratio]
+    tools: Mapping[str, str]
+
+
+def write_report(
+    records: Sequence[Record],
+    ratios: Sequence[Ratio],
+    tools: Mapping[str, str],
+    folder: str | Path,
+) -> str:
+    """Write a report's files into a folder, all or nothing.
+
+    The same arguments give the same bytes. Other files in the folder are left alone.
+
+    Parameters
+    ----------
+    records : one or more Record
+        One for each netlist measured; tables and plots keep their order.
+    ratios : sequence of Ratio
+        Ratios between them; may be empty.
+    tools : dict of str to str
+        Versions of the tools that measured, by name.
+    folder : path
+        Made if it does not exist.
+
+    Returns
+    -------
+    str, the text of ``report.json``.
+
+    Raises
+    ------
+    ValueError
+        If there are no records, or ``folder`` is a file.
+    OSError
+        If the files cannot be written.
+    """
+    if not records:
+        raise ValueError("a report must have at least one record")
+    report = Report(records, ratios, tools)
+    text = _to_json(report)
+    contents = {"report.json": text.encode()} | _render(report)
+    replace_files(Path(folder), contents, [name for name in FILES if name not in contents])
+    return text
+
+
+def read_report(path: str | Path) -> Report:
+    """Read a ``report.json``.
+
+    ``write_report(report.records, report.ratios, report.tools, folder)`` renders it again.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is not a report.
+    """
+    try:
+        content = json.loads(Path(path).read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} must be JSON in UTF-8: {error}") from error
+    try:
+        return _from_json(content)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} must be a report, but {error}") from error
+
+
+def summary(folder: str | Path) -> str:
+    """What the report in a folder says, in short, as text for a terminal.
+
+    Raises
+    ------
+    OSError, ValueError
+        As :func:`read_report`.
+    """
+    report = read_report(Path(folder) / "report.json")
+    comparisons = compare(report.ratios)
+    tables = [f"{table.title}\n{plain_table(table)}" for table in map(ratio_table, comparisons)]
+    paragraph = textwrap.fill(" ".join(conclusion(comparisons)), 92)
+    checks = f"{_checks(report.records)}. Written to {folder}: report.html has it all."
+    return "\n\n".join([*tables, paragraph, checks])
+
+
+def _to_json(report: Report) -> str:
+    content = {
+        "records": [record.to_json() for record in report.records],
+        "ratios": [ratio.to_json() for ratio in report.ratios],
+        "tools": dict(report.tools),
+    }
+    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return text + "\n"
+
+
+def _from_json(content: Any) -> Report:
+    if not isinstance(content, dict) or content.keys() != {"records", "ratios", "tools"}:
+        raise ValueError("it must be one object with records, ratios and tools")
+    if not isinstance(content["records"], list) or not isinstance(content["ratios"], list):
+        raise ValueError("records and ratios must be lists")
+    report = Report(
+        [Record.from_json(values) for values in content["records"]],
+        [_ratio_from_json(values) for values in content["ratios"]],
+        content["tools"],
+    )
+    for i, record in enumerate(report.records):
+        check_type(f"records[{i}]", record, Record)
+        _check_positive(f"records[{i}].area", record.area)
+        for name, size in record.parameters.items():
+            _check_positive(f"records[{i}].parameters.{name}", size)
+    for i, ratio in enumerate(report.ratios):
+        check_type(f"ratios[{i}]", ratio, Ratio)
+        _check_positive(f"ratios[{i}].ratio", ratio.ratio)
+    check_type("tools", report.tools, dict[str, str])
+    return report
+
+
+def _ratio_from_json(values: Any) -> Ratio:
+    try:
+        sides = {side: Variant(**values[side]) for side in ("baseline", "candidate")}
+        return Ratio(**(values | sides))
+    except (KeyError, TypeError):
+        names = ", ".join(Ratio.__dataclass_fields__)
+        raise ValueError(f"a ratio must have exactly the fields {names}") from None
+
+
+def _check_positive(name: str, value: float) -> None:
+    if value <= 0:
+        raise ValueError(f"{name} must be positive, not {value!r}")
+
+
+def _render(report: Report) -> dict[str, bytes]:
+    """The contents of all files but report.json, by name."""
+    comparisons = compare(report.ratios)
+    libraries = grouped(report.records, lambda r: r.library).values()
+    ratios, areas = ratio_panels(comparisons), area_panels(report.records)
+    values = {
+        "formats": _listed(dict.fromkeys(r.format for r in report.records)),
+        "command": "dintmac report",
+        "conclusion": " ".join(conclusion(comparisons)),
+        "highlights": [_highlight(c) for c in comparisons],
+        "ratio_tables": [ratio_table(c) for c in comparisons],
+        "library_tables": [library_table(group, report.ratios) for group in libraries],
+        "has_undivided": any(r.area_split.products is None for r in report.records),
+        "ratios_text": " ".join(panel.text for panel in ratios),
+        "areas_text": " ".join(panel.text for panel in areas),
+        "method": _method(report),
+    }
+    figures = {
+        "ratio_figures": [_figure(panel) for panel in ratios],
+        "area_figures": [_figure(panel) for panel in areas],
+    }
+    contents = {
+        "report.md": render_markdown(values).encode(),
+        "report.html": render_html(values | figures).encode(),
+        "areas.png": draw(areas, "png", columns=2),
+    }
+    if ratios:
+        contents["ratios.png"] = draw(ratios, "png", columns=2)
+    return contents
+
+
+def _figure(panel: DotPanel | BarPanel) -> dict[str, str]:
+    """A plot in both colour schemes, as addresses that hold the picture itself."""
+    svg = draw([panel], "svg")
+    return {
+        "text": panel.text,
+        "light": _data_address(svg),
+        "dark": _data_address(darkened(svg)),
+    }
+
+
+def _data_address(svg: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+
+
+def _highlight(comparison: Comparison) -> dict[str, str]:
+    """A comparison in a few words."""
+    values = [r.ratio for r in comparison.ratios]
+    least, greatest = times(min(values)), times(max(values))
+    return {
+        "title": comparison.title,
+        "span": least if least == greatest else f"{least} – {greatest}",
+        "places": places(comparison.ratios),
+    }
+
+
+def _method(report: Report) -> list[tuple[str, str]]:
+    """How the numbers came about: terms and what they were."""
+    records = report.records
+    libraries = dict.fromkeys(f"{r.library} (areas in {r.area_unit})" for r in records)
+    recipes = dict.fromkeys(f"{r.recipe}, {_target(r)}" for r in records)
+    return [
+        ("Tools", "; ".join(f"{name} {version}" for name, version in sorted(report.tools.items()))),
+        ("Libraries", "; ".join(libraries)),
+        ("Recipe", "; ".join(recipes)),
+        ("Checks", _checks(records)),
+        ("Areas", AREA_SCOPE),
+        ("Ratios", "On either side stands the smallest netlist of its format that was measured."),
+    ]
+
+
+def _target(record: Record) -> str:
+    target = record.target_delay_ns
+    return "no delay target" if target is None else f"delay target {number(target)} ns"
+
+
+def _checks(records: Sequence[Record]) -> str:
+    """How many netlists were checked, and how."""
+    counts = Counter(record.checked for record in records)
+    return ", ".join(f"{plural(n, 'netlist')} {how}" for how, n in counts.items())
+
+
+def _listed(names: Iterable[str]) -> str:
+    *firsts, last = names
+    return f"{', '.join(firsts)} and {last}" if firsts else last

@@ -1,0 +1,254 @@
+"""What the cells of a library do, found from their functions rather than from their names."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dintmac.hdl.yosys import YosysError, find_yosys
+from dintmac.synth.cache import Cache, key_of
+from dintmac.synth.liberty import CellText, Library, LibraryError
+from dintmac.synth.netlist import ClockGate, Module, NetlistError, truth_tables
+
+__all__ = ["Adder", "Cells", "cells_of"]
+
+#: Cells that map as logic but are something else: isolation, retention and probing in SkyWater's
+#: libraries, whose Liberty files do not say ``dont_use``. (Delay cells need no ban: a mapper for
+#: area has no use for them.)
+DONT_USE = ("*lpflow*", "*probe*", "*edf*")
+
+_READ = """\
+read_liberty -ignore_miss_func -ignore_miss_dir -ignore_miss_data_latch -ignore_buses cells.lib
+write_json cells.json
+"""
+
+
+@dataclass(frozen=True)
+class Adder:
+    """A full adder.
+
+    Attributes
+    ----------
+    cell : str
+    inputs : tuple of str
+    total, carry : str
+        Output pins.
+    inverted_total, inverted_carry : bool
+        Whether the pin is the complement.
+    """
+
+    cell: str
+    inputs: tuple[str, ...]
+    total: str
+    carry: str
+    inverted_total: bool
+    inverted_carry: bool
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of a library, as synthesis and simulation need them.
+
+    Attributes
+    ----------
+    areas : dict of str to float
+        Area of every cell, in the library's unit.
+    models : dict of str to Module
+        Cells that have functions, made of Yosys' simple gates.
+    flip_flops : frozenset of str
+    dont_use : tuple of str
+        Names that mappers must leave alone.
+    full_adder : Adder or None
+        The smallest. (Half adders are left to ABC: mapped to cells of their own, every AND of two
+        bits that also meet in an XOR becomes one, and areas grow by half.)
+    clock_gate : ClockGate or None
+        The smallest, if possible without test pins.
+    clock_gates : dict of str to ClockGate
+    """
+
+    areas: dict[str, float]
+    models: dict[str, Module]
+    flip_flops: frozenset[str]
+    dont_use: tuple[str, ...]
+    full_adder: Adder | None
+    clock_gate: ClockGate | None
+    clock_gates: dict[str, ClockGate]
+
+
+def cells_of(library: Library, cache: Cache | None = None) -> Cells:
+    """Analyse a library; the part that Yosys does is kept in the cache.
+
+    Raises
+    ------
+    LibraryError
+        If Yosys does not read it, or it lacks an inverter, a two-input NAND or NOR, or a
+        flip-flop with a rising edge.
+    """
+    cache = cache or Cache()
+    key = key_of("cells", library.sha256, find_yosys().version, _READ)
+    stored = cache.load(key)
+    if stored is None or not {"texts", "modules"} <= stored.keys():
+        texts = {name: asdict(text) for name, text in library.cells().items()}
+        stored = {"texts": texts, "modules": _read_with_yosys(library)}
+        cache.store(key, stored)
+    return _classify(
+        library,
+        {name: CellText(**text) for name, text in stored["texts"].items()},
+        {name: Module.from_json(name, module) for name, module in stored["modules"].items()},
+    )
+
+
+def _read_with_yosys(library: Library) -> dict[str, Any]:
+    """Yosys' JSON of every cell, without attributes."""
+    with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
+        folder = Path(name)
+        (folder / "cells.lib").write_text(library.text())
+        try:
+            find_yosys().run(_READ, folder)
+        except YosysError as error:
+            raise LibraryError(
+                f"library must be a Liberty file that Yosys reads, "
+                f"but {str(library.path)!r} is not: {error}"
+            ) from None
+        modules = json.loads((folder / "cells.json").read_text())["modules"]
+    keep = ("ports", "cells")
+    return {
+        name: {part: _bare(module[part]) for part in keep}
+        for name, module in modules.items()
+        if module["cells"] or any(p["direction"] == "output" for p in module["ports"].values())
+    }
+
+
+def _bare(parts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    keep = ("type", "connections", "direction", "bits")
+    return {name: {k: v for k, v in part.items() if k in keep} for name, part in parts.items()}
+
+
+def _classify(
+    library: Library, texts: Mapping[str, CellText], modules: Mapping[str, Module]
+) -> Cells:
+    dont_use = tuple(sorted(name for name, text in texts.items() if _is_barred(name, text)))
+    usable = [m for name, m in modules.items() if name in texts and name not in dont_use]
+    gates = [_Gate(module, tables) for module in usable if (tables := _tables(module))]
+    _check_basics(library, usable, gates)
+    areas = {name: text.area for name, text in texts.items()}
+    # Clock gates are often marked dont_use, because not mappers but clock gating is to use them.
+    clock_gates = {name: gate for name, text in texts.items() if (gate := _clock_gate(name, text))}
+    return Cells(
+        areas=areas,
+        models={name: module for name, module in modules.items() if name in texts},
+        flip_flops=frozenset(name for name, m in modules.items() if _is_flip_flop(m)),
+        dont_use=dont_use,
+        full_adder=_smallest_full_adder(gates, areas),
+        clock_gate=min(
+            clock_gates.values(), key=lambda g: (len(g.test), areas[g.cell], g.cell), default=None
+        ),
+        clock_gates=clock_gates,
+    )
+
+
+@dataclass(frozen=True)
+class _Gate:
+    """A small combinational cell and the truth table of each output."""
+
+    module: Module
+    tables: dict[str, int]
+
+
+def _is_barred(name: str, text: CellText) -> bool:
+    return text.dont_use or any(fnmatch.fnmatch(name.lower(), pattern) for pattern in DONT_USE)
+
+
+def _is_flip_flop(module: Module) -> bool:
+    return any(kind.startswith("$_DFF") for kind in module.kinds)
+
+
+def _takes_rising_edge(module: Module) -> bool:
+    """Whether the clock pin goes to a flip-flop as it is; Yosys inverts it for falling edges."""
+    pins = {bit for bits in module.inputs.values() for bit in bits}
+    return any(
+        cell.kind.startswith(("$_DFF_P", "$_DFFSR_P")) and cell.pins["C"][0] in pins
+        for cell in module.cells
+    )
+
+
+def _tables(module: Module) -> dict[str, int]:
+    """Truth tables of a cell of up to three inputs; empty for all others."""
+    if not 1 <= len(module.inputs) <= 3:
+        return {}
+    try:
+        return truth_tables(module)
+    except NetlistError:
+        return {}
+
+
+def _check_basics(library: Library, modules: list[Module], gates: list[_Gate]) -> None:
+    found = {(len(g.module.inputs), table) for g in gates for table in g.tables.values()}
+    has = {
+        "inverter": (1, 0b01) in found,
+        "NAND2 or NOR2": bool({(2, 0b0111), (2, 0b0001)} & found),
+        "rising-edge flip-flop": any(map(_takes_rising_edge, modules)),
+    }
+    missing = [name for name, present in has.items() if not present]
+    if missing:
+        raise LibraryError(
+            f"library must have cells to map to, but {str(library.path)!r} "
+            f"has no {' and no '.join(missing)}"
+        )
+
+
+_ROLES = ("clock", "enable", "out", "test")
+
+
+def _clock_gate(name: str, text: CellText) -> ClockGate | None:
+    if not text.clock_gate:
+        return None
+    pins = {role: [p for p, r in text.roles.items() if r == role] for role in _ROLES}
+    if any(len(pins[role]) != 1 for role in ("clock", "enable", "out")):
+        return None
+    (clock,), (enable,), (out,) = pins["clock"], pins["enable"], pins["out"]
+    return ClockGate(name, clock, enable, out, tuple(pins["test"]))
+
+
+def _smallest_full_adder(gates: list[_Gate], areas: Mapping[str, float]) -> Adder | None:
+    adders = [adder for gate in gates if (adder := _full_adder(gate))]
+
+    def cost(adder: Adder) -> tuple[int, float, str]:
+        # Complemented outputs take an inverter each, so they are the last resort.
+        return adder.inverted_total + adder.inverted_carry, areas[adder.cell], adder.cell
+
+    return min(adders, key=cost, default=None)
+
+
+#: Truth tables of three inputs: how many of them are one in each row.
+_ONES = [row.bit_count() for row in range(8)]
+_PARITY = sum((ones & 1) << row for row, ones in enumerate(_ONES))
+_MAJORITY = sum((ones >= 2) << row for row, ones in enumerate(_ONES))
+_EVERY_ROW = 0xFF
+
+
+def _full_adder(gate: _Gate) -> Adder | None:
+    """The cell as an adder, if its two outputs are parity and majority or their complements."""
+    if len(gate.module.inputs) != 3 or len(gate.tables) != 2:
+        return None
+    for total, carry in itertools.permutations(gate.tables):
+        sums, carries = gate.tables[total], gate.tables[carry]
+        if sums in (_PARITY, _PARITY ^ _EVERY_ROW) and carries in (
+            _MAJORITY,
+            _MAJORITY ^ _EVERY_ROW,
+        ):
+            return Adder(
+                cell=gate.module.name,
+                inputs=tuple(gate.module.inputs),
+                total=total,
+                carry=carry,
+                inverted_total=sums != _PARITY,
+                inverted_carry=carries != _MAJORITY,
+            )
+    return None

@@ -1,0 +1,523 @@
+"""Compares a mapped netlist with the golden model, in hundreds of copies at once.
+
+Each copy has its own operands and its own pattern of stalls, and is reset once in mid-stream, after
+which it starts anew. Together the copies meet every pair of a code and an activation in every lane,
+operands and partial sums at their extremes, and, where the design accumulates, a sum of full depth.
+Registers hold random bits at power-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dintmac.golden.formats import ACTIVATION_MAX, ACTIVATION_MIN, Format
+from dintmac.hdl.designs import Configuration
+from dintmac.synth.netlist import Netlist, Simulation
+from dintmac.synth.records import Check
+
+__all__ = ["CheckError", "check"]
+
+Integers = NDArray[np.integer[Any]]
+
+#: Odd numbers that spread consecutive indices over operands: modulo a power of two they permute.
+_SPREAD = 40503
+_LANE_STRIDE = 977
+
+#: Chances that a side is ready in a cycle; a copy draws one for each side.
+_CHANCES = (1.0, 0.75, 0.5)
+#: Each copy is reset once, in one of these cycles.
+_RESET_CYCLES = (4, 24)
+#: Cycles in which nothing may come any more.
+_IDLE_CYCLES = 8
+
+_SEED = 2311_05161
+
+
+class CheckError(RuntimeError):
+    """A netlist differs from the golden model."""
+
+
+def check(netlist: Netlist, configuration: Configuration) -> Check:
+    """Simulate a netlist against the golden model.
+
+    Parameters
+    ----------
+    netlist : Netlist
+        Mapped from the export of ``configuration``.
+    configuration : Configuration
+
+    Returns
+    -------
+    Check
+        With the number of results compared and of cycles simulated.
+
+    Raises
+    ------
+    CheckError
+        At the first result that differs, with its operands, or if results are missing.
+    """
+    rng = np.random.default_rng(_SEED)
+    checks: dict[str, Callable[[Netlist, Configuration, np.random.Generator], Check]] = {
+        "mac": _check_dot_product,
+        "dot": _check_dot_product,
+        "pe": _check_processing_element,
+        "tile": _check_tile,
+    }
+    return checks[configuration.design](netlist, configuration, rng)
+
+
+def _units(format: Format, codes: Integers) -> Integers:
+    return format.to_units(codes.astype(np.uint8)).astype(np.int64)
+
+
+def _copies(format: Format) -> int:
+    """A multiple of the number of codes that keeps the number of transfers small."""
+    return max(256, 4 * format.codes)
+
+
+def _extreme_codes(format: Format) -> Integers:
+    """Codes of the least and the greatest value, and of the denormals."""
+    codes = [int(format.half_steps.argmin()), int(format.half_steps.argmax())]
+    return np.array([*codes, *(format.denormals or ())])
+
+
+# Streams
+
+
+class _Source:
+    """Drives a stream: once a transfer is offered it stays until it is taken.
+
+    ``payload`` has shape (copies, transfers, elements) for each port.
+    """
+
+    def __init__(
+        self, name: str, payload: Mapping[str, Integers], chances: NDArray[np.float64]
+    ) -> None:
+        self._name = name
+        self._payload = payload
+        self._chances = chances
+        copies, self._transfers = next(iter(payload.values())).shape[:2]
+        self._every = np.arange(copies)
+        self.position = np.zeros(copies, dtype=np.int64)
+        self._valid = np.zeros(copies, dtype=bool)
+
+    @property
+    def done(self) -> bool:
+        return bool((self.position == self._transfers).all())
+
+    def drive(self, sim: Simulation, rng: np.random.Generator) -> None:
+        ready = rng.random(sim.copies) < self._chances
+        self._valid = (self._valid | ready) & (self.position < self._transfers)
+        at = np.minimum(self.position, self._transfers - 1)
+        sim.set(f"{self._name}_valid", self._valid.astype(np.uint8))
+        for port, values in self._payload.items():
+            now = values[self._every, at]
+            # What is offered to nobody is noise.
+            noise = rng.permuted(now, axis=0)
+            sim.set(port, np.where(self._valid[:, np.newaxis], now, noise))
+
+    def advance(self, sim: Simulation, reset: NDArray[np.bool_]) -> None:
+        taken = self._valid & (sim.get(f"{self._name}_ready")[:, 0] == 1)
+        self.position += taken
+        self._valid &= ~taken
+        self.position[reset] = 0
+        self._valid[reset] = False
+
+
+class _Sink:
+    """Takes a stream and compares it; ``expected`` has shape (copies, results, elements)."""
+
+    def __init__(
+        self,
+        port: str,
+        expected: Integers,
+        chances: NDArray[np.float64],
+        describe: Callable[[int, int], str],
+    ) -> None:
+        self._port = port
+        self._expected = expected
+        self._chances = chances
+        self._describe = describe
+        copies, self._results, self._elements = expected.shape
+        self._every = np.arange(copies)
+        self._ready = np.zeros(copies, dtype=bool)
+        self.position = np.zeros(copies, dtype=np.int64)
+        self.count = 0
+
+    @property
+    def done(self) -> bool:
+        return bool((self.position == self._results).all())
+
+    def drive(self, sim: Simulation, rng: np.random.Generator) -> None:
+        self._ready = rng.random(sim.copies) < self._chances
+        sim.set("o_ready", self._ready.astype(np.uint8))
+
+    def advance(self, sim: Simulation, reset: NDArray[np.bool_]) -> None:
+        taken = self._ready & (sim.get("o_valid")[:, 0] == 1) & ~reset
+        if (taken & (self.position == self._results)).any():
+            raise CheckError(f"{self._port} must give {self._results} results, not one more")
+        at = np.minimum(self.position, self._results - 1)
+        got = sim.get(self._port, self._elements, signed=True)
+        wrong = taken & (got != self._expected[self._every, at]).any(axis=1)
+        if wrong.any():
+            copy = int(wrong.argmax())
+            index = int(at[copy])
+            raise CheckError(
+                f"{self._port} must be {self._expected[copy, index].tolist()}, "
+                f"not {got[copy].tolist()}, for {self._describe(copy, index)}"
+            )
+        self.position += taken
+        self.count += int(taken.sum()) * self._elements
+        self.position[reset] = 0
+
+
+def _run_streams(
+    netlist: Netlist,
+    sources: list[_Source],
+    sink: _Sink,
+    rng: np.random.Generator,
+    *,
+    resets: bool,
+    limit: int,
+) -> Check:
+    copies = len(sink.position)
+    sim = Simulation(netlist, copies, rng)
+    reset_at = rng.integers(*_RESET_CYCLES, size=copies) if resets else np.zeros(copies, np.int64)
+    idle = 0
+    while idle < _IDLE_CYCLES:
+        # All start from a reset at power-up.
+        reset = (reset_at == sim.cycles) | (sim.cycles == 0)
+        sim.set("rst", reset.astype(np.uint8))
+        for source in sources:
+            source.drive(sim, rng)
+        sink.drive(sim, rng)
+        sim.evaluate()
+        sink.advance(sim, reset)
+        for source in sources:
+            source.advance(sim, reset)
+        sim.tick()
+        finished = sink.done and all(source.done for source in sources)
+        idle = idle + 1 if finished and sim.cycles > _RESET_CYCLES[1] else 0
+        if sim.cycles > limit:
+            raise CheckError(f"all results must come within {limit} cycles, but some do not")
+    return Check("simulated", sink.count, sim.cycles * copies)
+
+
+def _sum(first: Check, second: Check) -> Check:
+    return Check(first.method, first.vectors + second.vectors, first.cycles + second.cycles)
+
+
+# MAC and dot product
+
+
+def _check_dot_product(
+    netlist: Netlist, configuration: Configuration, rng: np.random.Generator
+) -> Check:
+    lanes = configuration.parameters.get("lanes", 1)
+    products = _check_products(netlist, configuration.format, lanes, rng)
+    transfers = configuration.parameters["depth"] // lanes
+    return _sum(products, _check_depth(netlist, configuration.format, lanes, transfers, rng))
+
+
+def _check_products(
+    netlist: Netlist, format: Format, lanes: int, rng: np.random.Generator
+) -> Check:
+    """Every pair in every lane, in sums of random lengths."""
+    copies = _copies(format)
+    pairs = format.codes * 256
+    transfers = max(pairs // copies, 16)
+    index = np.arange(copies * transfers).reshape(copies, transfers, 1)
+    pair = (index * _SPREAD + np.arange(lanes) * _LANE_STRIDE) % pairs
+    codes, activations = pair % format.codes, pair // format.codes + ACTIVATION_MIN
+    # A third of the transfers end a sum, the last of all among them.
+    # Every third transfer ends a sum, at places of its own in each copy, and so does the last.
+    last = np.tile(np.arange(transfers) % 3 == 0, (copies, 1))
+    last[:, :-1] = rng.permuted(last[:, :-1], axis=1)
+    last[:, -1] = True
+    return _run_dot_product(netlist, format, activations, codes, last, rng, resets=True)
+
+
+def _check_depth(
+    netlist: Netlist, format: Format, lanes: int, transfers: int, rng: np.random.Generator
+) -> Check:
+    """Sums of full depth: one extreme product throughout, or a random mixture of them."""
+    extremes = _extreme_codes(format)
+    limits = np.array([ACTIVATION_MIN, ACTIVATION_MAX])
+    pure = np.stack(np.meshgrid(extremes, limits), axis=-1).reshape(-1, 2)
+    copies = len(pure) + 8
+    shape = (copies, transfers, lanes)
+    codes, activations = rng.choice(extremes, shape), rng.choice(limits, shape)
+    codes[: len(pure)] = pure[:, 0, np.newaxis, np.newaxis]
+    activations[: len(pure)] = pure[:, 1, np.newaxis, np.newaxis]
+    last = np.zeros((copies, transfers), dtype=bool)
+    last[:, -1] = True
+    return _run_dot_product(netlist, format, activations, codes, last, rng, resets=False)
+
+
+def _run_dot_product(
+    netlist: Netlist,
+    format: Format,
+    activations: Integers,
+    codes: Integers,
+    last: NDArray[np.bool_],
+    rng: np.random.Generator,
+    *,
+    resets: bool,
+) -> Check:
+    copies = len(codes)
+    sums = np.einsum("ctl,ctl->ct", activations, _units(format, codes)).cumsum(axis=1)
+    # All copies have the same number of sums.
+    ends = np.nonzero(last)[1].reshape(copies, -1)
+    expected = np.diff(np.take_along_axis(sums, ends, axis=1), axis=1, prepend=0)
+    first = np.roll(last, 1, axis=1)
+
+    def describe(copy: int, index: int) -> str:
+        start = int(ends[copy, index - 1]) + 1 if index else 0
+        operands = slice(start, int(ends[copy, index]) + 1)
+        return _describe(format, activations[copy, operands], codes[copy, operands])
+
+    chance = (lambda: rng.choice(_CHANCES, copies)) if resets else (lambda: np.ones(copies))
+    payload = {
+        "i_activations": activations.astype(np.int8),
+        "i_weights": codes.astype(np.uint8),
+        "i_first": first[..., np.newaxis].astype(np.uint8),
+        "i_last": last[..., np.newaxis].astype(np.uint8),
+    }
+    source = _Source("i", payload, chance())
+    sink = _Sink("o_sum", expected[..., np.newaxis], chance(), describe)
+    limit = 20 * codes.shape[1] + 200
+    return _run_streams(netlist, [source], sink, rng, resets=resets, limit=limit)
+
+
+def _describe(format: Format, activations: Integers, codes: Integers) -> str:
+    """Operands, decoded; of a long sum only the last ones."""
+    shown = slice(max(0, len(codes) - 4), None)
+    return (
+        f"activations {activations[shown].tolist()} and {format.name} codes "
+        f"{codes[shown].tolist()} (units {_units(format, codes[shown]).tolist()})"
+    )
+
+
+# Processing element and tile
+
+
+@dataclass(frozen=True)
+class _Sets:
+    """Operands of resident weights: set after set, each with its vectors.
+
+    Attributes
+    ----------
+    codes : (copies, sets, outputs, lanes)
+    activations : (copies, sets, vectors, lanes)
+    partial_sums : (copies, sets, vectors, outputs)
+    expected : as partial_sums
+    """
+
+    format: Format
+    codes: Integers
+    activations: Integers
+    partial_sums: Integers
+    expected: Integers
+
+    def describe(self, copy: int, index: int) -> str:
+        set_, vector = divmod(index, self.activations.shape[2])
+        operands = self.activations[copy, set_, vector], self.codes[copy, set_]
+        return (
+            f"{_describe(self.format, *operands)} "
+            f"and partial sums {self.partial_sums[copy, set_, vector].tolist()}"
+        )
+
+
+def _resident_sets(
+    format: Format, outputs: int, lanes: int, depth: int, rng: np.random.Generator
+) -> _Sets:
+    """Two sets in which every lane meets every pair, and a third with operands at the extremes."""
+    copies = _copies(format)
+    chunks = 2 * copies // format.codes
+    vectors = max(256 // chunks, 8)
+    copy = np.arange(copies).reshape(-1, 1, 1, 1)
+    set_ = np.arange(2).reshape(-1, 1, 1)
+    # In each chunk of copies a lane meets every code, and the chunks share out the activations.
+    lane = np.arange(outputs * lanes).reshape(outputs, lanes)
+    codes = (copy + 131 * set_ + 17 * lane) % format.codes
+    index = (copy // format.codes * 2 + set_) * vectors + np.arange(vectors).reshape(-1, 1)
+    activations = (77 * index + 31 * np.arange(lanes)) % 256 + ACTIVATION_MIN
+    extreme_codes = rng.choice(_extreme_codes(format), (copies, 1, outputs, 1))
+    extreme_activations = rng.choice([ACTIVATION_MIN, ACTIVATION_MAX], (copies, 1, vectors, 1))
+    codes = np.concatenate([codes, np.broadcast_to(extreme_codes, codes[:, :1].shape)], axis=1)
+    activations = np.concatenate(
+        [activations, np.broadcast_to(extreme_activations, activations[:, :1].shape)], axis=1
+    )
+    low, high = (bound * (depth - lanes) for bound in format.product_range())
+    shape = (copies, 3, vectors, outputs)
+    limits = rng.choice([low, high], shape)
+    at_limit = rng.random(shape) < 0.25
+    partial_sums = np.where(at_limit, limits, rng.integers(low, high, shape, endpoint=True))
+    products = np.einsum("csvl,csol->csvo", activations, _units(format, codes))
+    return _Sets(format, codes, activations, partial_sums, partial_sums + products)
+
+
+def _check_tile(netlist: Netlist, configuration: Configuration, rng: np.random.Generator) -> Check:
+    sizes = configuration.parameters
+    rows, lanes, columns = sizes["rows"], sizes["lanes"], sizes["columns"]
+    all_outputs = columns * sizes["outputs"]
+    sets = _resident_sets(configuration.format, all_outputs, rows * lanes, sizes["depth"], rng)
+    copies, count, vectors, _ = sets.activations.shape
+    # A set is shifted in from the last row to the first.
+    weights = sets.codes.reshape(copies, count, all_outputs, rows, lanes)[:, :, :, ::-1]
+    weights = weights.transpose(0, 1, 3, 2, 4).reshape(copies, count * rows, -1)
+    swap = np.zeros((copies, count, vectors, 1), dtype=np.uint8)
+    swap[:, :, 0] = 1
+
+    def stream(values: Integers) -> Integers:
+        return values.reshape(copies, count * vectors, -1)
+
+    payload = {
+        "i_activations": stream(sets.activations).astype(np.int8),
+        "i_partial_sums": stream(sets.partial_sums),
+        "i_swap": stream(swap),
+    }
+    weight_payload = {"i_weight_weights": weights.astype(np.uint8)}
+    sources = [
+        _Source("i_weight", weight_payload, rng.choice(_CHANCES, copies)),
+        _Source("i", payload, rng.choice(_CHANCES, copies)),
+    ]
+    chances = rng.choice(_CHANCES, copies)
+    sink = _Sink("o_partial_sums", stream(sets.expected), chances, sets.describe)
+    limit = 20 * count * (vectors + rows + columns) + 200
+    return _run_streams(netlist, sources, sink, rng, resets=True, limit=limit)
+
+
+class _ElementModel:
+    """A processing element, cycle by cycle, as its documentation describes it.
+
+    Registers that nothing has written yet are not known and not compared.
+    """
+
+    def __init__(self, format: Format, copies: int, outputs: int, lanes: int) -> None:
+        self._format = format
+        self.shadow = np.zeros((copies, outputs, lanes), dtype=np.int64)
+        self.resident = np.zeros_like(self.shadow)
+        self.activations = np.zeros((copies, lanes), dtype=np.int64)
+        self.swap = np.zeros(copies, dtype=bool)
+        self.valid = np.zeros(copies, dtype=bool)
+        self.partial_sums = np.zeros((copies, outputs), dtype=np.int64)
+        self.known = {
+            name: np.zeros(copies, dtype=bool)
+            for name in ("o_weights", "o_activations", "o_valid", "o_swap", "o_partial_sums")
+        }
+
+    def compare(self, sim: Simulation) -> None:
+        outputs = {
+            "o_weights": (self.shadow, False),
+            "o_activations": (self.activations, True),
+            "o_valid": (self.valid, False),
+            "o_swap": (self.swap, False),
+            "o_partial_sums": (self.partial_sums, True),
+        }
+        for port, (values, signed) in outputs.items():
+            expected = values.reshape(sim.copies, -1).astype(np.int64)
+            got = sim.get(port, expected.shape[1], signed=signed)
+            wrong = self.known[port] & (got != expected).any(axis=1)
+            if wrong.any():
+                copy = int(wrong.argmax())
+                operands = _describe(self._format, self.activations[copy], self.resident[copy])
+                raise CheckError(
+                    f"{port} must be {expected[copy].tolist()}, not {got[copy].tolist()}, "
+                    f"after {operands}"
+                )
+
+    def tick(self, drive: _ElementInputs) -> int:
+        """One cycle; the number of copies that computed sums."""
+        computes = drive.enable & self.valid
+        takes = drive.enable & drive.valid
+        products = np.einsum("cl,col->co", self.activations, _units(self._format, self.resident))
+        self.partial_sums[computes] = (drive.partial_sums + products)[computes]
+        self.known["o_partial_sums"] |= computes
+        swaps = takes & drive.swap
+        self.resident[swaps] = self.shadow[swaps]
+        self.activations[takes] = drive.activations[takes]
+        self.swap[takes] = drive.swap[takes]
+        self.known["o_activations"] |= takes
+        self.known["o_swap"] |= takes
+        self.valid = np.where(drive.enable, drive.valid, self.valid) & ~drive.reset
+        self.known["o_valid"] |= drive.enable | drive.reset
+        self.shadow[drive.load] = drive.weights[drive.load]
+        self.known["o_weights"] |= drive.load
+        return int(computes.sum())
+
+
+@dataclass(frozen=True)
+class _ElementInputs:
+    """Inputs of a cycle, for each copy."""
+
+    reset: NDArray[np.bool_]
+    enable: NDArray[np.bool_]
+    load: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+    swap: NDArray[np.bool_]
+    weights: Integers
+    activations: Integers
+    partial_sums: Integers
+
+    def apply(self, sim: Simulation) -> None:
+        sim.set("rst", self.reset.astype(np.uint8))
+        sim.set("enable", self.enable.astype(np.uint8))
+        sim.set("load", self.load.astype(np.uint8))
+        sim.set("i_valid", self.valid.astype(np.uint8))
+        sim.set("i_swap", self.swap.astype(np.uint8))
+        sim.set("i_weights", self.weights.astype(np.uint8))
+        sim.set("i_activations", self.activations.astype(np.int8))
+        sim.set("i_partial_sums", self.partial_sums)
+
+
+def _check_processing_element(
+    netlist: Netlist, configuration: Configuration, rng: np.random.Generator
+) -> Check:
+    format, sizes = configuration.format, configuration.parameters
+    sets = _resident_sets(format, sizes["outputs"], sizes["lanes"], sizes["depth"], rng)
+    copies, count, vectors, lanes = sets.activations.shape
+    model = _ElementModel(format, copies, sizes["outputs"], lanes)
+    sim = Simulation(netlist, copies, rng)
+    every = np.arange(copies)
+    enable_chance, valid_chance = rng.choice(_CHANCES, copies), rng.choice(_CHANCES, copies)
+    reset_at = rng.integers(*_RESET_CYCLES, size=copies)
+    position = np.zeros(copies, dtype=np.int64)
+    loaded = np.full(copies, -1)
+    compared = idle = 0
+    while idle < _IDLE_CYCLES:
+        set_, vector = np.divmod(np.minimum(position, count * vectors - 1), vectors)
+        enable = rng.random(copies) < enable_chance
+        wanted = (position < count * vectors) & (rng.random(copies) < valid_chance)
+        starts = vector == 0
+        inputs = _ElementInputs(
+            reset=(reset_at == sim.cycles) | (sim.cycles == 0),
+            enable=enable,
+            # The next set is loaded at any time after the swap to the one before.
+            load=(rng.random(copies) < 0.3) & (~starts | (loaded != set_)),
+            valid=wanted & (~starts | (loaded == set_)),
+            swap=np.where(wanted, starts, rng.random(copies) < 0.5),
+            weights=sets.codes[every, np.minimum(set_ + ~starts, count - 1)],
+            activations=sets.activations[every, set_, vector],
+            # Partial sums follow their activations, whatever is in the pipeline.
+            partial_sums=sets.partial_sums[every, set_, vector],
+        )
+        inputs.apply(sim)
+        sim.evaluate()
+        model.compare(sim)
+        compared += model.tick(inputs) * sizes["outputs"]
+        sim.tick()
+        loaded = np.where(inputs.load, np.minimum(set_ + ~starts, count - 1), loaded)
+        position += inputs.enable & inputs.valid
+        position[inputs.reset] = 0
+        loaded[inputs.reset] = -1
+        finished = bool((position == count * vectors).all())
+        idle = idle + 1 if finished and sim.cycles > _RESET_CYCLES[1] else 0
+        if sim.cycles > 40 * count * vectors + 200:
+            raise CheckError("the stimulus must end, but some copies never do")
+    return Check("simulated", compared, sim.cycles * copies)

@@ -1,0 +1,264 @@
+"""Measures designs: export, synthesis, check and record, in parallel and from a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import re
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache, lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from dintmac.hdl.designs import Configuration
+from dintmac.hdl.verilog import export
+from dintmac.hdl.yosys import find_yosys
+from dintmac.synth.cache import Cache, key_of
+from dintmac.synth.cells import Cells, cells_of
+from dintmac.synth.check import CheckError, check
+from dintmac.synth.liberty import Library
+from dintmac.synth.netlist import Netlist
+from dintmac.synth.records import AreaSplit, Record
+from dintmac.synth.synthesis import RECIPE, Mapped, recipe_sources, synthesize
+
+__all__ = ["cached", "measure", "measure_all", "tools"]
+
+Job = tuple[Configuration, Library]
+Progress = Callable[[int, int, Record], None]
+
+#: Areas are sums of decimal fractions; what lies below this is binary noise.
+_DECIMALS = 6
+
+_PRODUCTS = re.compile(r"_lane_partial_products(_\d+)?$")
+_ACCUMULATION = re.compile(r"_inner_product(_\d+)?$")
+
+
+def measure(
+    configuration: Configuration, library: Library, *, store: Cache | None = None
+) -> Record:
+    """Synthesize a design, check the netlist against the golden model, and record it.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    library : Library
+    store : Cache, optional
+        The user's cache folder by default. A record that is there is not measured again.
+
+    Raises
+    ------
+    CheckError
+        If the netlist differs from the golden model.
+    LibraryError, YosysError, CacheError
+        If a library, Yosys or the cache folder cannot be used.
+    """
+    store = store or Cache()
+    record = cached(configuration, library, store=store)
+    if record is None:
+        record = _measure(configuration, library, _cells_of(library, store))
+        store.store(_key(configuration, library), record.to_json())
+    return record
+
+
+def cached(
+    configuration: Configuration, library: Library, *, store: Cache | None = None
+) -> Record | None:
+    """The record that the cache has, or None; one that does not read counts as none."""
+    stored = (store or Cache()).load(_key(configuration, library))
+    if stored is None:
+        return None
+    try:
+        return Record.from_json(stored)
+    except ValueError:
+        return None
+
+
+def measure_all(
+    jobs: Sequence[Job],
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    store: Cache | None = None,
+) -> list[Record]:
+    """Measure many designs, several at a time.
+
+    Each record is in the cache as soon as it is made, so an interrupted run resumes where it was.
+    With more than one worker the calling program needs the ``__main__`` guard that
+    ``multiprocessing`` asks for.
+
+    Parameters
+    ----------
+    jobs : sequence of (Configuration, Library)
+    workers : int, optional
+        Processes; by default one for each processor.
+    progress : callable, optional
+        Called with the number of jobs done, their total, and a record, as each is finished.
+    store : Cache, optional
+        The user's cache folder by default.
+
+    Returns
+    -------
+    list of Record, in the order of ``jobs``.
+
+    Raises
+    ------
+    CheckError, LibraryError, YosysError, CacheError
+        As :func:`measure`.
+    """
+    store = store or Cache()
+    report = progress or (lambda done, total, record: None)
+    records: dict[int, Record] = {}
+
+    def finish(index: int, record: Record) -> None:
+        records[index] = record
+        report(len(records), len(jobs), record)
+
+    waiting = []
+    for index, (configuration, library) in enumerate(jobs):
+        record = cached(configuration, library, store=store)
+        if record is None:
+            waiting.append(index)
+        else:
+            finish(index, record)
+    # Unusable libraries are found before anything is measured, and Yosys is compiled once only.
+    for library in dict.fromkeys(jobs[index][1] for index in waiting):
+        _cells_of(library, store)
+    workers = min(workers or os.cpu_count() or 1, len(waiting))
+    if workers <= 1:
+        for index in waiting:
+            finish(index, measure(*jobs[index], store=store))
+    else:
+        _measure_in_parallel(jobs, waiting, workers, store, finish)
+    return [records[index] for index in range(len(jobs))]
+
+
+def _measure_in_parallel(
+    jobs: Sequence[Job],
+    waiting: Sequence[int],
+    workers: int,
+    store: Cache,
+    finish: Callable[[int, Record], None],
+) -> None:
+    # Spawned, because the caller may have threads, such as that of a progress bar.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_quietly) as pool:
+        futures = {pool.submit(measure, *jobs[index], store=store): index for index in waiting}
+        try:
+            for future in as_completed(futures):
+                finish(futures[future], future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _leave_quietly() -> None:
+    """Let Ctrl-C end a worker without a traceback; its temporary files are removed."""
+    signal.signal(signal.SIGINT, lambda number, frame: sys.exit(128 + number))
+
+
+def tools() -> dict[str, str]:
+    """Versions of all that areas depend on beside the project's own files."""
+    yosys = find_yosys()
+    return {"amaranth": version("amaranth"), "yosys": f"{yosys.version} ({yosys.origin})"}
+
+
+def _key(configuration: Configuration, library: Library) -> str:
+    return key_of(
+        configuration.design,
+        configuration.format.name,
+        configuration.architecture,
+        configuration.parameters,
+        library.name,
+        library.area_unit,
+        library.sha256,
+        tools(),
+        _sources_sha256(),
+    )
+
+
+@cache
+def _sources_sha256() -> str:
+    """Hash of the project's code and recipes: cheaper than exporting to see what changed."""
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for room in ("golden", "hdl", "synth"):
+        for path in sorted((root / room).rglob("*")):
+            if path.suffix in (".py", ".abc", ".j2"):
+                digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _analysed(library: Library, folder: Path) -> Cells:
+    return cells_of(library, Cache(folder))
+
+
+def _cells_of(library: Library, store: Cache) -> Cells:
+    return _analysed(library, store.folder)
+
+
+def _measure(configuration: Configuration, library: Library, cells: Cells) -> Record:
+    exported = export(configuration)
+    mapped = synthesize(exported, library, cells)
+    modules = {**cells.models, **mapped.modules}
+    netlist = Netlist(modules, mapped.top, clock_gates=cells.clock_gates)
+    try:
+        checked = check(netlist, configuration)
+    except CheckError as error:
+        raise CheckError(f"{configuration.name} in {library.name}: {error}") from None
+    counts = mapped.cells()
+    return Record(
+        design=configuration.design,
+        format=configuration.format.name,
+        architecture=configuration.architecture,
+        parameters=dict(configuration.parameters),
+        library=library.name,
+        recipe=RECIPE,
+        target_delay_ns=None,
+        area=_area(counts, cells),
+        area_unit=library.area_unit,
+        area_split=_split(mapped, cells),
+        cells=dict(sorted(counts.items())),
+        flip_flops=sum(n for kind, n in counts.items() if kind in cells.flip_flops),
+        delay_ns=None,
+        power=None,
+        checked=checked.method,
+        check=checked,
+        tools=tools(),
+        inputs_sha256=_inputs_sha256(exported.verilog, library),
+    )
+
+
+def _inputs_sha256(verilog: str, library: Library) -> str:
+    return key_of(verilog, recipe_sources(), library.sha256, tools())
+
+
+def _area(counts: Counter[str], cells: Cells) -> float:
+    return round(sum(cells.areas[kind] * number for kind, number in counts.items()), _DECIMALS)
+
+
+def _split(mapped: Mapped, cells: Cells) -> AreaSplit:
+    registers: Counter[str] = Counter()
+    logic: dict[str, Counter[str]] = {"products": Counter(), "accumulation": Counter()}
+    control: Counter[str] = Counter()
+    sequential = cells.flip_flops | cells.clock_gates.keys()
+    for module, instances in mapped.instances().items():
+        part = logic.get(_part(module), control)
+        for kind, number in mapped.cells_of(module).items():
+            (registers if kind in sequential else part)[kind] += instances * number
+    areas: dict[str, Any] = {name: _area(counts, cells) for name, counts in logic.items()}
+    if not any(_PRODUCTS.search(module) for module in mapped.modules):
+        areas["products"] = None
+    return AreaSplit(registers=_area(registers, cells), control=_area(control, cells), **areas)
+
+
+def _part(module: str) -> str:
+    if _PRODUCTS.search(module):
+        return "products"
+    return "accumulation" if _ACCUMULATION.search(module) else "control"

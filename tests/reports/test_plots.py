@@ -1,0 +1,81 @@
+"""Plots show what their panels say, whatever the settings of matplotlib."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import matplotlib
+import pytest
+
+from dintmac.reports.panels import Bar, BarPanel, Dot, DotPanel
+from dintmac.reports.plots import darkened, draw
+
+RATIOS = DotPanel(
+    title="INT8 booth ÷ dINT4 digits, area",
+    axis="area of INT8 booth ÷ area of dINT4 digits",
+    dots=(Dot("MAC", "ge", 1.4), Dot("MAC", "sky", 1.5), Dot("tile", "ge", 1.8)),
+    span=(0.9, 1.8),
+    published=1.93,
+)
+AREAS = BarPanel(
+    title="ge",
+    axis="area per MAC, GE",
+    parts=("registers", "products"),
+    bars=(Bar("MAC", "INT8 booth", (100.0, 250.0)), Bar("MAC", "dINT4 digits", (80.0, 120.5))),
+)
+
+
+def texts(svg):
+    """Texts of a plot, which matplotlib leaves as comments beside their outlines."""
+    return re.findall("<!-- (.*?) -->", svg.decode())
+
+
+def test_ratios_have_headings_libraries_values_and_the_published_ratio():
+    shown = texts(draw([RATIOS], "svg"))
+    assert [t for t in shown if t in {"MAC", "tile"}] == ["MAC", "tile"]
+    assert {"ge", "sky", "1.40×", "1.50×", "1.80×", "published 1.93×"} <= set(shown)
+    assert {RATIOS.title, RATIOS.axis} <= set(shown)
+
+
+def test_bars_have_totals_units_and_a_legend():
+    shown = set(texts(draw([AREAS], "svg")))
+    assert {"350.0", "200.5", "registers", "products", "ge", "area per MAC, GE"} <= shown
+    assert {"INT8 booth", "dINT4 digits"} <= shown
+
+
+def test_panels_of_one_span_have_one_scale():
+    low = DotPanel("low", "", (Dot("MAC", "ge", 0.9),), RATIOS.span, None)
+    ticks = [
+        [t for t in texts(draw([panel], "svg")) if re.fullmatch(r"\d(\.\d)?×", t)]
+        for panel in (RATIOS, low)
+    ]
+    assert ticks[0] == ticks[1] != []
+
+
+def test_a_dollar_is_a_dollar_and_a_long_name_is_cut():
+    svg = draw([BarPanel("a$b$ \n c", "x" * 99, ("p",), (Bar("h", "l", (1.0,)),))], "svg")
+    assert "x" * 63 + "…" in texts(svg)
+    assert "a$b$ c" in texts(svg)
+
+
+@pytest.mark.parametrize("kind", ["svg", "png"])
+def test_the_user_s_settings_do_not_change_a_plot(kind):
+    plain = draw([RATIOS, AREAS], kind, columns=2)
+    with matplotlib.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.hashsalt": "x"}):
+        assert draw([RATIOS, AREAS], kind, columns=2) == plain
+
+
+def test_the_dark_plot_has_no_colour_of_the_light_ground_or_ink():
+    svg = draw([RATIOS], "svg")
+    dark = darkened(svg)
+    for colour in (b"#ffffff", b"#1c2330", b"#d5dae1"):
+        assert colour in svg
+        assert colour not in dark
+    assert texts(dark) == texts(svg)
+
+
+def test_matplotlib_is_not_loaded_before_something_is_drawn():
+    script = "import sys, dintmac.reports.report; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -1,0 +1,353 @@
+"""Reports of hand-made records: what they say, and what becomes of bad input."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from dintmac.reports.report import FILES, read_report, summary, write_report
+from dintmac.synth.records import AreaSplit, Check, Record, ratios_of
+
+TOOLS = {"yosys": "0.70", "amaranth": "0.5.8"}
+#: Area of a MAC's netlist in GE; a dot product of 4 lanes takes four times as much.
+AREAS = {
+    ("INT8", "booth"): 600.0,
+    ("INT8", "behavioural"): 840.0,
+    ("INT4", "digits"): 380.0,
+    ("dINT4", "digits"): 400.0,
+}
+SIZES = {"mac": {"depth": 16}, "dot": {"depth": 16, "lanes": 4}}
+
+
+def record(library, design, format, architecture, area):
+    undivided = architecture == "behavioural"
+    split = AreaSplit(
+        registers=area / 4,
+        products=None if undivided else area / 2,
+        accumulation=(area / 2 if undivided else 0) + area / 8,
+        control=area / 8,
+    )
+    return Record(
+        design=design,
+        format=format,
+        architecture=architecture,
+        parameters=SIZES[design],
+        library=library,
+        recipe="area",
+        target_delay_ns=None,
+        area=area,
+        area_unit="GE" if library == "ge" else "µm²",
+        area_split=split,
+        cells={"NAND2": 12},
+        flip_flops=1234,
+        delay_ns=None,
+        power=None,
+        checked="simulated",
+        check=Check("simulated", 65536, 70000),
+        tools=TOOLS,
+        inputs_sha256="0" * 64,
+    )
+
+
+def records_of(*libraries):
+    return [
+        record(library, design, *variant, area * scale)
+        for library in libraries
+        for design, scale in (("mac", 1), ("dot", 4))
+        for variant, area in AREAS.items()
+    ]
+
+
+RECORDS = records_of("ge", "nangate45")
+
+
+def write(folder, records=RECORDS):
+    write_report(records, ratios_of(records), TOOLS, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture
+def no_plots(monkeypatch):
+    """Saves the time of drawing where a test does not look at plots."""
+    monkeypatch.setattr("dintmac.reports.report.draw", lambda panels, kind, columns=1: b"")
+
+
+def text(folder, name="report.md"):
+    return (folder / name).read_text("utf-8")
+
+
+def table_row(markdown, *cells):
+    """Cells of the only row, of the first table that has one, which begins with these cells."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")] for line in markdown.splitlines()
+    ]
+    return next(row for row in rows if row[: len(cells)] == list(cells))
+
+
+def test_a_report_has_all_its_files_and_nothing_else(report):
+    assert {path.name for path in report.iterdir()} == set(FILES)
+    assert (report / "areas.png").read_bytes().startswith(b"\x89PNG")
+    assert (report / "ratios.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_holds_what_was_given_with_sorted_keys(report):
+    content = json.loads(text(report, "report.json"))
+    assert list(content) == sorted(content) == ["ratios", "records", "tools"]
+    assert content["records"] == [r.to_json() for r in RECORDS]
+    assert content["ratios"] == [r.to_json() for r in ratios_of(RECORDS)]
+    assert content["tools"] == TOOLS
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_the_text_returned_is_that_of_the_file(tmp_path):
+    returned = write_report(RECORDS, ratios_of(RECORDS), TOOLS, tmp_path)
+    assert returned == text(tmp_path, "report.json")
+
+
+def test_a_row_has_every_number_of_its_record(report):
+    row = table_row(text(report), "dot product, 4 lanes, depth 16", "dINT4", "digits")
+    assert row[3:] == [
+        "1,600",  # area
+        "400.0",  # per MAC: four lanes
+        "400.0",  # registers
+        "800.0",  # products
+        "200.0",  # accumulation
+        "200.0",  # control
+        "1,234",  # flip-flops
+        "—",  # no delay
+        "1.50× INT8 booth; 0.95× INT4 digits",
+        "simulated",
+        "65,536",
+    ]
+
+
+def test_a_behavioural_netlist_has_no_area_of_products_and_the_report_says_why(report):
+    row = table_row(text(report), "MAC, depth 16", "INT8", "behavioural")
+    assert row[5:9] == ["210.0", "—", "525.0", "105.0"]
+    assert row[11] == "—"
+    assert "accumulation is both" in text(report)
+    assert "accumulation is both" in text(report, "report.html")
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_report_without_behavioural_netlists_does_not_speak_of_them(tmp_path):
+    write(tmp_path, [r for r in RECORDS if r.architecture != "behavioural"])
+    assert "accumulation is both" not in text(tmp_path)
+    assert "accumulation is both" not in text(tmp_path, "report.html")
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_measured_delay_is_shown(tmp_path):
+    write(tmp_path, [replace(RECORDS[0], delay_ns=1.554)])
+    assert table_row(text(tmp_path), "MAC, depth 16", "INT8")[10] == "1.55"
+
+
+def test_every_ratio_is_printed_with_the_name_of_its_baseline(report):
+    for line in text(report).splitlines():
+        if "×" in line and not line.startswith("|"):
+            assert re.search("INT8|1.50× means", line), line
+    assert "### INT8 booth ÷ dINT4 digits, area" in text(report)
+    assert "| MAC, depth 16 | 1.50× | 1.50× |" in text(report)
+
+
+def test_the_conclusion_is_made_from_the_numbers(report):
+    markdown = text(report)
+    assert "1.93× in area and 2.56× in power" in markdown
+    assert (
+        "the area of INT8 booth is 1.50× that of dINT4 digits, in 2 designs and 2 libraries; "
+        "it reaches 1.93× in 0 of 4 cases" in markdown
+    )
+    assert "The denormals cost +5.3 % of area: dINT4 digits against INT4 digits" in markdown
+    assert "nothing is said of 2.56×" in markdown
+    assert "exclude place and route, the clock tree and memories" in markdown
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_the_conclusion_names_both_ends_of_a_range_and_counts_what_reaches_the_claim(tmp_path):
+    records = records_of("ge", "nangate45")
+    records[7] = replace(records[7], area=1200.0)  # dot in ge: 2400 / 1200
+    write(tmp_path, records)
+    assert "INT8 booth is 1.50× (MAC, ge) to 2.00× (dot product, ge) that of dINT4 digits" in text(
+        tmp_path
+    )
+    assert "it reaches 1.93× in 1 of 4 cases" in text(tmp_path)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_baseline_that_is_not_everywhere_the_same_is_named_at_each_ratio(tmp_path):
+    records = records_of("ge")
+    records[1] = replace(records[1], area=500.0)  # the behavioural INT8 MAC is the smallest
+    write(tmp_path, records)
+    markdown = text(tmp_path)
+    assert "### INT8 behavioural or booth ÷ dINT4 digits, area" in markdown
+    assert "| MAC, depth 16 | 1.25× behavioural ÷ digits |" in markdown
+    assert "| dot product, 4 lanes, depth 16 | 1.50× booth ÷ digits |" in markdown
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_records_without_ratios_make_a_report_without_them(tmp_path):
+    write(tmp_path)
+    write(tmp_path, RECORDS[3:4])
+    assert {path.name for path in tmp_path.iterdir()} == set(FILES) - {"ratios.png"}
+    assert "No area of INT8 and dINT4 was compared" in text(tmp_path)
+    assert "ratios.png" not in text(tmp_path)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_power_ratios_are_held_against_the_claim_on_power(tmp_path):
+    ratios = ratios_of(RECORDS)
+    powers = [replace(r, metric="power", ratio=2.6) for r in ratios]
+    write_report(RECORDS, ratios + powers, TOOLS, tmp_path)
+    assert "the power of INT8 booth is 2.60× that of dINT4 digits" in text(tmp_path)
+    assert "it reaches 2.56× in 4 of 4 cases" in text(tmp_path)
+    assert "nothing is said" not in text(tmp_path)
+    assert "2.60× INT8 booth (power)" in text(tmp_path)
+
+
+def test_the_page_needs_nothing_from_outside(report):
+    page = text(report, "report.html")
+    addresses = re.findall(r'(?:src|srcset|href)="([^"]*)"', page)
+    assert addresses
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in addresses)
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "<script" not in page
+
+
+def test_every_picture_has_a_text(report):
+    page = text(report, "report.html")
+    assert len(re.findall("<img ", page)) == 5  # three comparisons, two libraries
+    assert len(re.findall(r'<img [^>]*alt="[^"]{20,}"', page)) == 5
+    assert len(re.findall(r"!\[[^\]]{20,}\]\((?:ratios|areas)\.png\)", text(report))) == 2
+
+
+def test_the_page_says_how_it_was_measured(report):
+    page = text(report, "report.html")
+    for fact in ("yosys 0.70", "amaranth 0.5.8", "nangate45 (areas in µm²)", "no delay target"):
+        assert fact in page
+    assert "16 netlists simulated" in page
+    assert "dintmac report" in page
+
+
+def test_the_same_report_gives_the_same_bytes_also_when_read_back(report, tmp_path):
+    again = read_report(report / "report.json")
+    write_report(again.records, again.ratios, again.tools, tmp_path)
+    for name in FILES:
+        assert (tmp_path / name).read_bytes() == (report / name).read_bytes(), name
+
+
+def test_a_hostile_name_is_text_everywhere(tmp_path):
+    name = "<script>alert(1)</script>|`*_$x$\n# [a](b) &amp; \"'"
+    write(tmp_path, records_of(name))
+    page, markdown = text(tmp_path, "report.html"), text(tmp_path)
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;|`*_$x$" in page
+    assert "<script" not in markdown
+    assert r"&lt;script\>alert(1)&lt;/script\>\|\`\*\_$x$ \# \[a\](b) &amp;amp; " in markdown
+    assert read_report(tmp_path / "report.json").records[0].library == name
+
+
+def test_a_library_may_have_a_name_that_the_font_of_the_plots_lacks(tmp_path):
+    write(tmp_path, records_of("中文"))
+    assert "中文" in text(tmp_path, "report.html")
+
+
+def test_the_summary_has_the_ratios_and_the_conclusion(report):
+    lines = summary(report).splitlines()
+    assert "INT8 booth ÷ dINT4 digits, area" in lines
+    assert "MAC, depth 16                   1.50×      1.50×" in lines
+    assert "it reaches 1.93× in 0 of 4" in " ".join(lines)
+    assert f"16 netlists simulated. Written to {report}: report.html has it all." in lines
+
+
+def test_a_report_of_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"^a report must have at least one record$"):
+        write_report([], [], TOOLS, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_number_that_is_not_finite_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_report([replace(RECORDS[0], area=float("nan"))], [], TOOLS, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def edited(report, edit):
+    content = copy.deepcopy(json.loads(text(report, "report.json")))
+    edit(content)
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c.pop("tools"), "it must be one object with records, ratios and tools"),
+        (lambda c: c.update(records={}), "records and ratios must be lists"),
+        (lambda c: c["records"][0].pop("area"), "a record must have exactly the fields design, "),
+        (lambda c: c["records"][0].update(more=1), "a record must have exactly the fields design"),
+        (lambda c: c["records"].append(7), "a record must have exactly the fields design, "),
+        (lambda c: c["ratios"][0].pop("baseline"), "a ratio must have exactly the fields design, "),
+        (lambda c: c["ratios"].append([]), "a ratio must have exactly the fields design, "),
+        (
+            lambda c: c["records"][1].update(area="big"),
+            r"records\[1\].area must be a finite number, not 'big'",
+        ),
+        (
+            lambda c: c["records"][1].update(area=float("inf")),
+            r"records\[1\].area must be a finite number, not inf",
+        ),
+        (lambda c: c["records"][1].update(area=0), r"records\[1\].area must be positive, not 0"),
+        (
+            lambda c: c["records"][0]["area_split"].update(products="x"),
+            r"records\[0\].area_split.products must be a finite number, not 'x'",
+        ),
+        (
+            lambda c: c["records"][0]["check"].update(vectors=1.5),
+            r"records\[0\].check.vectors must be a whole number, not 1.5",
+        ),
+        (
+            lambda c: c["records"][0]["parameters"].update(lanes=True),
+            r"records\[0\].parameters.lanes must be a whole number, not True",
+        ),
+        (
+            lambda c: c["records"][0]["parameters"].update(lanes=0),
+            r"records\[0\].parameters.lanes must be positive, not 0",
+        ),
+        (
+            lambda c: c["records"][0].update(parameters=[]),
+            r"records\[0\].parameters must be an object, not \[\]",
+        ),
+        (
+            lambda c: c["records"][0].update(library=None),
+            r"records\[0\].library must be a string, not None",
+        ),
+        (lambda c: c["ratios"][0].update(ratio=-1.0), r"ratios\[0\].ratio must be positive"),
+        (
+            lambda c: c["ratios"][0]["baseline"].update(format=8),
+            r"ratios\[0\].baseline.format must be a string, not 8",
+        ),
+        (lambda c: c.update(tools={"yosys": 1}), "tools.yosys must be a string, not 1"),
+    ],
+)
+def test_json_that_is_no_report_is_refused_with_what_is_wrong(report, tmp_path, edit, message):
+    path = tmp_path / "report.json"
+    path.write_text(edited(report, edit))
+    with pytest.raises(ValueError, match=f"report.json must be a report, but {message}"):
+        read_report(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+def test_a_file_that_is_no_json_is_refused(tmp_path, content):
+    path = tmp_path / "report.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"report\.json must be JSON in UTF-8"):
+        read_report(path)

@@ -1,0 +1,164 @@
+"""Matrix products on simulated tiles, and the files they come from."""
+
+import numpy as np
+import pytest
+
+from dintmac.golden.formats import DINT4, INT4, INT8
+from dintmac.golden.matmul import matmul
+from dintmac.hdl.designs import Configuration
+from dintmac.sim.simulators import SIMULATORS, SimulatorMissingError
+from dintmac.sim.workload import Workload, load, plan, run_workload
+
+AMARANTH = SIMULATORS["amaranth"]
+
+
+def random_workload(vectors, depth, outputs, format=DINT4):
+    rng = np.random.default_rng([vectors, depth, outputs])
+    return Workload(
+        rng.integers(-128, 128, (vectors, depth), dtype=np.int8),
+        rng.integers(0, format.codes, (outputs, depth), dtype=np.uint8),
+        format,
+    )
+
+
+def tile(format=DINT4, *, rows=2, columns=2, lanes=3, outputs=2, depth=64):
+    sizes = {"rows": rows, "columns": columns, "lanes": lanes, "outputs": outputs, "depth": depth}
+    return Configuration("tile", format, "behavioural", sizes)
+
+
+@pytest.mark.parametrize("format", [DINT4, INT4, INT8], ids=lambda format: format.name)
+@pytest.mark.parametrize(
+    ("vectors", "depth", "outputs"),
+    [(1, 1, 1), (1, 20, 1), (1, 13, 9), (3, 6, 4), (5, 7, 5), (9, 25, 3), (20, 12, 8)],
+)
+def test_equals_the_golden_product(vectors, depth, outputs, format):
+    workload = random_workload(vectors, depth, outputs, format)
+    result = run_workload(workload, tile(format), AMARANTH)
+    expected = matmul(workload.activations, workload.weights, format)
+    np.testing.assert_array_equal(result.outputs, expected)
+    assert result.mismatches == 0
+    assert result.passes == -(-depth // 6) * -(-outputs // 4)
+    assert result.latency == 4
+    assert result.utilisation == pytest.approx(vectors * depth * outputs / (result.cycles * 24))
+
+
+@pytest.mark.parametrize("name", ["icarus", "verilator"])
+def test_equals_the_golden_product_on_other_simulators(name):
+    try:
+        SIMULATORS[name].version()
+    except SimulatorMissingError as missing:
+        pytest.skip(str(missing))
+    workload = random_workload(11, 40, 21)
+    reports = []
+    result = run_workload(workload, tile(), SIMULATORS[name], progress=reports.append)
+    assert result.mismatches == 0
+    assert all(0 <= fraction <= 1 for fraction in reports)
+
+
+def test_extremes_accumulate_over_all_passes():
+    workload = Workload(
+        np.full((4, 64), -128, dtype=np.int8), np.full((5, 64), 7, dtype=np.uint8), DINT4
+    )
+    result = run_workload(workload, tile(), AMARANTH)
+    assert (result.outputs == -128 * 14 * 64).all()
+
+
+def test_long_passes_hide_the_loading_of_weights():
+    """Beside the vectors there are the first set, the last latency and nothing else."""
+    workload = random_workload(30, 12, 8)
+    result = run_workload(workload, tile(), AMARANTH)
+    assert result.cycles == 4 * 30 + 2 + 4
+    assert result.utilisation > 0.9
+
+
+def test_a_plan_covers_every_product_once():
+    workload = random_workload(2, 13, 9)
+    cut = plan(workload, tile())
+    total = np.zeros((2, 12), dtype=np.int64)
+    for depth_block in range(cut.depth_blocks):
+        activations = cut.activations(depth_block).reshape(2, -1)
+        for block in range(cut.output_blocks):
+            codes = np.moveaxis(cut.weights(depth_block, block), 0, 2).reshape(4, 6)
+            total[:, block * 4 : block * 4 + 4] += matmul(activations, codes, DINT4)
+    expected = matmul(workload.activations, workload.weights, DINT4)
+    np.testing.assert_array_equal(total[:, :9], expected)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "message"),
+    [
+        (Configuration("mac", DINT4), "a workload must run on a tile, not on a mac"),
+        (tile(INT4), "format must be dINT4 as in the workload, not INT4"),
+        (tile(depth=12), "depth must be at least 13, the workload's inner axis, not 12"),
+    ],
+)
+def test_a_configuration_that_does_not_suit_is_refused(configuration, message):
+    with pytest.raises(ValueError, match=message):
+        plan(random_workload(2, 13, 9), configuration)
+
+
+GOOD = {
+    "activations": np.zeros((2, 3), dtype=np.int8),
+    "weights": np.zeros((4, 3), dtype=np.uint8),
+    "format": np.array("dint4"),
+}
+
+
+def saved(path, **changes):
+    arrays = {name: array for name, array in (GOOD | changes).items() if array is not None}
+    np.savez(path / "w.npz", **arrays)
+    return path / "w.npz"
+
+
+def test_loads_a_file(tmp_path):
+    workload = load(saved(tmp_path))
+    assert workload.format == DINT4
+    assert workload.products == 24
+    assert workload.depth == 3
+
+
+def test_a_file_without_format_takes_the_one_that_is_given(tmp_path):
+    assert load(saved(tmp_path, format=None), INT4).format == INT4
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"activations": None}, ValueError, "has no array named activations"),
+        ({"weights": None}, ValueError, "has no array named weights"),
+        ({"activations": np.zeros((2, 3))}, TypeError, "activations must be an array of int8"),
+        ({"weights": np.zeros((4, 3), dtype=np.int8)}, TypeError, "weights must be an array of u"),
+        ({"weights": np.full((4, 3), 16, dtype=np.uint8)}, ValueError, "codes must be 0 to 15"),
+        ({"weights": np.zeros((4, 2), dtype=np.uint8)}, ValueError, "same number of columns"),
+        ({"activations": np.zeros(3, dtype=np.int8)}, ValueError, "must have 2 axes"),
+        ({"activations": np.zeros((0, 3), dtype=np.int8)}, ValueError, "must not be empty"),
+        ({"format": None}, ValueError, "it names no format, so one must be given"),
+        ({"format": np.array("dint9000")}, ValueError, "format must be int2 to int8 or dint3"),
+    ],
+)
+def test_a_file_with_wrong_content_is_refused(tmp_path, changes, error, message):
+    with pytest.raises(error, match=rf"workload .*w\.npz.* {message}"):
+        load(saved(tmp_path, **changes))
+
+
+def test_a_format_other_than_the_files_own_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="its format is dINT4, not INT4"):
+        load(saved(tmp_path), INT4)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="is not a file"):
+        load(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"text"])
+def test_a_corrupt_file_is_refused(tmp_path, content):
+    (tmp_path / "w.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"w\.npz must be a readable \.npz file"):
+        load(tmp_path / "w.npz")
+
+
+def test_a_single_array_is_refused(tmp_path):
+    np.save(tmp_path / "w.npy", np.zeros(3))
+    with pytest.raises(ValueError, match="it holds a single array"):
+        load(tmp_path / "w.npy")

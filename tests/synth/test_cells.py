@@ -1,0 +1,158 @@
+"""What cells do is found from their functions, in the bundled library and in those at hand."""
+
+import re
+
+import pytest
+
+from dintmac.synth.cells import Adder, cells_of
+from dintmac.synth.liberty import Library, LibraryError, find_libraries
+from dintmac.synth.netlist import ClockGate, truth_tables
+
+INV = """cell (I) { area : 1; pin (A) { direction : input; }
+  pin (Y) { direction : output; function : "!A"; } }"""
+NAND = """cell (N) { area : 1; pin (A) { direction : input; } pin (B) { direction : input; }
+  pin (Y) { direction : output; function : "!(A & B)"; } }"""
+FLOP = """cell (F) { area : 4; ff (Q, QN) { clocked_on : "C"; next_state : "D"; }
+  pin (C) { direction : input; clock : true; } pin (D) { direction : input; }
+  pin (O) { direction : output; function : "Q"; } }"""
+FULL_ADDER = """cell (FULL) { area : 5; pin (P) { direction : input; }
+  pin (Q) { direction : input; } pin (R) { direction : input; }
+  pin (X) { direction : output; function : "!(P ^ Q ^ R)"; }
+  pin (Y) { direction : output; function : "(P & Q) | (P & R) | (Q & R)"; } }"""
+
+
+def read(tmp_path, store, *cells):
+    path = tmp_path / "own.lib"
+    path.write_text("library (own) {\n" + "\n".join(cells) + "\n}\n")
+    return cells_of(Library.read(path), store)
+
+
+def test_ge_has_an_adder_a_clock_gate_and_flip_flops(ge_cells):
+    assert ge_cells.full_adder == Adder("FA", ("A", "B", "CI"), "S", "CO", False, False)
+    assert ge_cells.clock_gate == ClockGate("CLKGATE", "CK", "E", "GCK")
+    assert ge_cells.flip_flops == {"DFF", "DFFR", "DFFE", "DFFRE"}
+    assert ge_cells.dont_use == ()
+
+
+def test_ge_counts_in_gates_of_two_inputs(ge_cells):
+    areas = ge_cells.areas
+    assert areas["NAND2"] == 1
+    assert areas["INV"] < areas["NAND2"] < areas["AND2"] < areas["XOR2"] < areas["FA"]
+    assert areas["FA"] < 2 * areas["XOR2"] + areas["AOI222"]
+    assert areas["DFF"] < areas["DFFR"] < areas["DFFE"] < areas["DFFRE"]
+
+
+def test_every_area_of_ge_is_the_number_of_transistors_that_its_comment_derives(ge):
+    text = ge.text()
+    stated = re.findall(
+        r"/\* (\d+) transistors: [^*]*\*/\s*cell \((\w+)\) \{\s*area : ([\d.]+);", text
+    )
+    assert len(stated) == text.count("cell (")
+    for transistors, cell, area in stated:
+        assert float(area) == int(transistors) / 4, cell
+
+
+@pytest.mark.parametrize(
+    ("cell", "function"),
+    [
+        ("INV", lambda a: not a),
+        ("BUF", lambda a: a),
+        ("NAND2", lambda a, b: not (a and b)),
+        ("NOR3", lambda a, b, c: not (a or b or c)),
+        ("AND4", lambda a, b, c, d: a and b and c and d),
+        ("OR2", lambda a, b: a or b),
+        ("XOR2", lambda a, b: a ^ b),
+        ("XNOR2", lambda a, b: not a ^ b),
+        ("MUX2", lambda a, b, s: b if s else a),
+        ("AOI21", lambda a1, a2, b: not ((a1 and a2) or b)),
+        ("OAI22", lambda a1, a2, b1, b2: not ((a1 or a2) and (b1 or b2))),
+        ("AOI211", lambda a1, a2, b, c: not ((a1 and a2) or b or c)),
+        ("OAI221", lambda a1, a2, b1, b2, c: not ((a1 or a2) and (b1 or b2) and c)),
+        ("AOI222", lambda a, b, c, d, e, f: not ((a and b) or (c and d) or (e and f))),
+    ],
+)
+def test_functions_of_ge_are_those_of_the_names(ge_cells, cell, function):
+    model = ge_cells.models[cell]
+    ((_, table),) = truth_tables(model).items()
+    # Yosys sorts the pins, and so do the parameters above.
+    assert list(model.inputs) == sorted(model.inputs)
+    count = len(model.inputs)
+    for row in range(1 << count):
+        operands = [row >> i & 1 for i in range(count)]
+        assert bool(table >> row & 1) == bool(function(*operands)), (cell, operands)
+
+
+def test_a_full_adder_is_known_by_its_function_whatever_its_names(tmp_path, store):
+    cells = read(tmp_path, store, INV, NAND, FLOP, FULL_ADDER)
+    assert cells.full_adder == Adder("FULL", ("P", "Q", "R"), "X", "Y", True, False)
+
+
+def test_what_has_two_outputs_but_does_not_add_is_no_adder(tmp_path, store):
+    other = FULL_ADDER.replace("| (Q & R)", "")
+    assert read(tmp_path, store, INV, NAND, FLOP, other).full_adder is None
+
+
+def test_an_adder_that_is_not_to_be_used_is_not(tmp_path, store):
+    barred = FULL_ADDER.replace("area", "dont_use : true; area")
+    cells = read(tmp_path, store, INV, NAND, FLOP, barred)
+    assert cells.full_adder is None
+    assert cells.dont_use == ("FULL",)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "message"),
+    [
+        (INV, "no inverter"),
+        (NAND, "no NAND2 or NOR2"),
+        (FLOP, "no rising-edge flip-flop"),
+    ],
+)
+def test_refuses_a_library_without_the_least_that_mapping_takes(tmp_path, store, left_out, message):
+    with pytest.raises(LibraryError, match=rf"library must have cells to map to, .* {message}"):
+        read(tmp_path, store, *(cell for cell in (INV, NAND, FLOP) if cell != left_out))
+
+
+def test_a_falling_edge_does_not_do_for_a_flip_flop(tmp_path, store):
+    with pytest.raises(LibraryError, match="rising-edge"):
+        read(tmp_path, store, INV, NAND, FLOP.replace('"C"', '"!C"'))
+
+
+def test_refuses_a_library_that_yosys_does_not_read(tmp_path, store):
+    with pytest.raises(LibraryError, match="library must be a Liberty file that Yosys reads"):
+        read(tmp_path, store, INV, NAND, FLOP, "cell (X) { area : ; : }")
+
+
+def test_the_analysis_is_cached_by_content(ge, store, monkeypatch):
+    first = cells_of(ge, store)
+    monkeypatch.setattr(
+        "dintmac.synth.cells._read_with_yosys", lambda library: pytest.fail("Yosys is run")
+    )
+    assert cells_of(ge, store) == first
+
+
+def library_at_hand(name):
+    found = [library for library in find_libraries() if library.name == name]
+    if not found:
+        pytest.skip(f"library {name} is not here; $DINTMAC_LIBRARIES can name its folder")
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "adder", "gate"),
+    [
+        ("nangate45", "FA_X1", "CLKGATE_X1"),
+        ("sky130hd", "sky130_fd_sc_hd__fa_1", "sky130_fd_sc_hd__dlclkp_1"),
+        ("sg13g2", None, "sg13g2_lgcp_1"),
+        ("osu018", "FAX1", None),
+    ],
+)
+def test_adders_and_clock_gates_of_open_libraries(store, name, adder, gate):
+    cells = cells_of(library_at_hand(name), store)
+    assert (cells.full_adder and cells.full_adder.cell) == adder
+    assert (cells.clock_gate and cells.clock_gate.cell) == gate
+
+
+def test_special_cells_of_skywater_are_left_alone(store):
+    cells = cells_of(library_at_hand("sky130hd"), store)
+    assert any("lpflow" in cell for cell in cells.dont_use)
+    assert not any("nand2" in cell for cell in cells.dont_use)

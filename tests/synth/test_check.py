@@ -1,0 +1,145 @@
+"""Checks of mapped netlists: right ones pass, and faults are found."""
+
+import dataclasses
+import random
+
+import pytest
+
+from dintmac.synth.check import CheckError, check
+from dintmac.synth.netlist import NetlistError
+
+DESIGNS = ("mac", "dot", "pe", "tile")
+#: Every register, stall and reset is there in small designs; lanes and rows differ in number.
+SIZES = {
+    "mac": {"depth": 300},
+    "dot": {"lanes": 3, "depth": 300},
+    "pe": {"lanes": 2, "outputs": 3, "depth": 300},
+    "tile": {"lanes": 2, "outputs": 1, "rows": 3, "columns": 2, "depth": 300},
+}
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("format", ["int8", "int4", "dint4"])
+def test_netlists_of_all_designs_equal_the_golden_model(mapped, netlist_of, design, format):
+    configuration, netlist = mapped(design, format, **SIZES[design])
+    result = check(netlist_of(netlist), configuration)
+    assert result.method == "simulated"
+    assert result.vectors > 1000
+    assert result.cycles > result.vectors / 100
+
+
+@pytest.mark.parametrize(("format", "design"), [("dint3", "mac"), ("int5", "dot"), ("dint8", "pe")])
+def test_other_widths_are_checked_as_well(mapped, netlist_of, format, design):
+    configuration, netlist = mapped(design, format, **SIZES[design])
+    assert check(netlist_of(netlist), configuration).vectors > 1000
+
+
+def test_behavioural_netlists_are_checked_alike(mapped, netlist_of):
+    configuration, netlist = mapped("dot", "dint4", "behavioural", **SIZES["dot"])
+    assert check(netlist_of(netlist), configuration).vectors > 1000
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_netlist_of_another_format_is_refused(mapped, netlist_of, design):
+    _, netlist = mapped(design, "int4", **SIZES[design])
+    configuration, _ = mapped(design, "dint4", **SIZES[design])
+    with pytest.raises((CheckError, ValueError)):
+        check(netlist_of(netlist), configuration)
+
+
+def test_the_message_has_the_operands_decoded(mapped, netlist_of):
+    """The lanes swap two bits of the code: the first product that differs is shown."""
+    configuration, netlist = mapped("mac", "dint4", **SIZES["mac"])
+    name, lane = next((n, m) for n, m in netlist.modules.items() if "lane" in n)
+    a, b, *others = lane.inputs["weight"]
+    broken = dataclasses.replace(lane, inputs={**lane.inputs, "weight": (b, a, *others)})
+    modules = {**netlist.modules, name: broken}
+    message = r"o_sum must be \[.*\], not \[.*\], for activations .* dINT4 codes .* \(units .*\)"
+    with pytest.raises(CheckError, match=message):
+        check(netlist_of(dataclasses.replace(netlist, modules=modules)), configuration)
+
+
+# Faults
+
+
+def stuck_at(cell, value, outputs):
+    """One output of a cell becomes a constant."""
+    pin = next(iter(outputs))
+    (net,) = cell.pins[pin]
+    others = {p: n for p, n in cell.pins.items() if p != pin}
+    constant = dataclasses.replace(cell, kind="$_NOT_", pins={"A": (value,), "Y": (net,)})
+    return [dataclasses.replace(cell, pins=others), constant]
+
+
+def inverted_input(cell, pin):
+    """An inverter before one pin."""
+    net = f"fault {cell.name}"
+    before = dataclasses.replace(
+        cell, name=f"{cell.name}_fault", kind="$_NOT_", pins={"A": cell.pins[pin], "Y": (net,)}
+    )
+    return [before, dataclasses.replace(cell, pins={**cell.pins, pin: (net,)})]
+
+
+def other_gate(cell, models):
+    """Another cell with the same pins, such as NOR2 for NAND2."""
+    pins = cell.pins.keys()
+    alike = [
+        name
+        for name, model in sorted(models.items())
+        if name != cell.kind
+        and {*model.inputs, *model.outputs} == pins
+        and not any("DFF" in kind or "LATCH" in kind for kind in model.kinds)
+    ]
+    return [[dataclasses.replace(cell, kind=kind)] for kind in alike]
+
+
+def faults_of(netlist, models, rng, count):
+    """``count`` netlists, each with one fault in one cell of one module."""
+    places = [
+        (name, index)
+        for name, module in sorted(netlist.modules.items())
+        for index, cell in enumerate(module.cells)
+        if cell.kind in models
+    ]
+    faults = []
+    for name, index in rng.choices(places, k=count):
+        module = netlist.modules[name]
+        cell = module.cells[index]
+        model = models[cell.kind]
+        outputs = [pin for pin in model.outputs if pin in cell.pins]
+        data = [pin for pin in model.inputs if pin in cell.pins and pin not in ("CK", "RN")]
+        kinds = [
+            stuck_at(cell, rng.choice("01"), rng.sample(outputs, 1)),
+            inverted_input(cell, rng.choice(data)),
+            *other_gate(cell, models),
+        ]
+        changed = rng.choice(kinds)
+        cells = (*module.cells[:index], *changed, *module.cells[index + 1 :])
+        modules = {**netlist.modules, name: dataclasses.replace(module, cells=cells)}
+        what = f"{name}: {cell.kind} {cell.name} becomes {changed}"
+        faults.append((what, dataclasses.replace(netlist, modules=modules)))
+    return faults
+
+
+@pytest.mark.parametrize(("design", "count"), [("mac", 100), ("pe", 30), ("tile", 30)])
+def test_random_faults_of_single_cells_are_found(mapped, netlist_of, ge_cells, design, count):
+    """Mutation score: every one of the faults in a dINT4 netlist changes a result."""
+    configuration, netlist = mapped(design, "dint4", **SIZES[design])
+    survivors = []
+    for what, faulty in faults_of(netlist, ge_cells.models, random.Random(4), count):
+        try:
+            check(netlist_of(faulty), configuration)
+        except (CheckError, NetlistError):
+            continue
+        survivors.append(what)
+    assert survivors == []
+
+
+def test_results_that_never_come_end_the_check(mapped, netlist_of):
+    """``o_valid`` is stuck at zero: no result ever comes."""
+    configuration, netlist = mapped("mac", "dint4", **SIZES["mac"])
+    top = netlist.modules["mac"]
+    broken = dataclasses.replace(top, outputs={**top.outputs, "o_valid": ("0",)})
+    modules = {**netlist.modules, "mac": broken}
+    with pytest.raises(CheckError, match="all results must come within"):
+        check(netlist_of(dataclasses.replace(netlist, modules=modules)), configuration)

@@ -1,0 +1,175 @@
+"""Discovery of libraries, their names and their facts; files that are none."""
+
+import gzip
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from dintmac.synth.liberty import Library, LibraryError, find_libraries
+
+LIBRARY = """\
+/* a comment with library ( in it */
+library (tiny) {
+  cell (INV) { area : 1; pin (A) { direction : input; } }
+}
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_libraries_of_the_machine(monkeypatch):
+    monkeypatch.delenv("DINTMAC_LIBRARIES", raising=False)
+    monkeypatch.delenv("PDK_ROOT", raising=False)
+
+
+def write(path: Path, text: str = LIBRARY) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = text.encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def test_the_bundled_library_is_always_found_and_last():
+    assert find_libraries()[-1].name == "ge"
+
+
+def test_files_and_folders_of_the_environment_come_first_in_their_order(tmp_path, monkeypatch):
+    plain = write(tmp_path / "one_typ.lib", LIBRARY.replace("tiny", "one"))
+    write(tmp_path / "folder" / "b.lib", LIBRARY.replace("tiny", "b"))
+    write(tmp_path / "folder" / "a.lib.gz", LIBRARY.replace("tiny", "a"))
+    entries = [str(plain), "", str(tmp_path / "folder")]
+    monkeypatch.setenv("DINTMAC_LIBRARIES", os.pathsep.join(entries))
+    assert [library.name for library in find_libraries()][:3] == ["one", "a", "b"]
+
+
+def test_equal_contents_count_once_whether_compressed_or_not(tmp_path, monkeypatch):
+    write(tmp_path / "a.lib.gz")
+    write(tmp_path / "b.lib")
+    monkeypatch.setenv("DINTMAC_LIBRARIES", str(tmp_path))
+    names = [library.name for library in find_libraries()]
+    assert "a" in names
+    assert "b" not in names
+
+
+def test_different_libraries_of_one_name_get_a_number(tmp_path):
+    first = write(tmp_path / "x" / "same.lib")
+    second = write(tmp_path / "y" / "same.lib", LIBRARY.replace("tiny", "other"))
+    found = find_libraries([str(first), str(second)])
+    assert [library.name for library in found] == ["same", "same-2"]
+
+
+def test_a_pdk_gives_the_typical_corner_of_each_library_and_no_pads(tmp_path, monkeypatch):
+    folder = tmp_path / "sky130A" / "libs.ref"
+    for library in ("sky130_fd_sc_hd", "sky130_fd_io"):
+        for corner in ("ff_n40C_1v95", "tt_100C_1v80", "tt_025C_1v80", "ss_100C_1v60"):
+            name = f"{library}__{corner}.lib"
+            write(folder / library / "lib" / name, LIBRARY.replace("tiny", name))
+    monkeypatch.setenv("PDK_ROOT", str(tmp_path))
+    first = find_libraries()[0]
+    assert first.name == "sky130_fd_sc_hd"
+    assert first.path.name == "sky130_fd_sc_hd__tt_025C_1v80.lib"
+    assert "sky130_fd_io" not in [library.name for library in find_libraries()]
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("nangate45_typ.lib.gz", "nangate45"),
+        ("sky130hd_tt.lib.gz", "sky130hd"),
+        ("sg13g2_stdcell_typ_1p20V_25C.lib.gz", "sg13g2"),
+        ("osu018_stdcells.lib", "osu018"),
+        ("gf180mcu_fd_sc_mcu7t5v0__tt_025C_3v30.lib", "gf180mcu_fd_sc_mcu7t5v0"),
+        ("My_Cells.lib", "my"),
+        ("typ.lib", "typ"),
+    ],
+)
+def test_names_drop_the_conditions_of_characterisation(tmp_path, file, name):
+    assert Library.read(write(tmp_path / file)).name == name
+
+
+def test_the_bundled_library_counts_in_gate_equivalents_and_others_in_area(tmp_path, ge):
+    assert ge.area_unit == "GE"
+    assert Library.read(write(tmp_path / "a.lib")).area_unit == "µm²"
+
+
+def test_a_name_is_found_among_all_libraries(tmp_path, monkeypatch):
+    write(tmp_path / "mine_typ.lib")
+    monkeypatch.setenv("DINTMAC_LIBRARIES", str(tmp_path))
+    assert find_libraries(["mine"])[0].path.name == "mine_typ.lib"
+
+
+def test_refuses_an_unknown_name_and_says_which_there_are():
+    with pytest.raises(
+        LibraryError, match=r"library must be the path .* or one of .*ge, not 'xyz'"
+    ):
+        find_libraries(["xyz"])
+
+
+def test_refuses_a_missing_file(tmp_path):
+    with pytest.raises(LibraryError, match="library must be an existing file, not"):
+        find_libraries([str(tmp_path / "none.lib")])
+
+
+def test_refuses_a_missing_file_of_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("DINTMAC_LIBRARIES", str(tmp_path / "none.lib"))
+    with pytest.raises(LibraryError, match="library must be an existing file"):
+        find_libraries()
+
+
+def test_refuses_a_folder_named_as_a_library(tmp_path):
+    (tmp_path / "folder.lib").mkdir()
+    with pytest.raises(LibraryError, match="library must be a readable file"):
+        find_libraries([str(tmp_path / "folder.lib")])
+
+
+@pytest.mark.parametrize("damage", [lambda d: d[:-20], lambda d: d[:30] + b"\0\0\0\0" + d[34:]])
+def test_refuses_a_damaged_gzip_file(tmp_path, damage):
+    path = tmp_path / "bad.lib.gz"
+    path.write_bytes(damage(gzip.compress(random.Random(1).randbytes(500))))
+    with pytest.raises(LibraryError, match="library must be a sound gzip file"):
+        find_libraries([str(path)])
+
+
+@pytest.mark.parametrize("text", ["", "hello", "module m; endmodule", "\0\1\2", "{}"])
+def test_refuses_what_is_no_liberty_file(tmp_path, text):
+    with pytest.raises(LibraryError, match="library must be in Liberty format"):
+        find_libraries([str(write(tmp_path / "bad.lib", text))])
+
+
+def test_refuses_a_file_that_is_cut_off(tmp_path):
+    path = write(tmp_path / "cut.lib", LIBRARY[: LIBRARY.rindex("}")])
+    with pytest.raises(LibraryError, match="library must be a complete Liberty file"):
+        find_libraries([str(path)])
+
+
+def test_braces_in_comments_and_strings_do_not_count(tmp_path):
+    text = LIBRARY.replace("in it", "in it {").replace("area", 'note : "}}"; area')
+    assert Library.read(write(tmp_path / "braces.lib", text)).cells()["INV"].area == 1
+
+
+def test_a_file_that_vanished_is_a_clear_error(tmp_path):
+    library = Library.read(write(tmp_path / "a.lib"))
+    library.path.unlink()
+    with pytest.raises(LibraryError, match="library must be an existing file"):
+        library.cells()
+
+
+def test_cells_have_the_facts_that_the_text_states(tmp_path):
+    text = """library (l) {
+      cell ("A") { dont_use : true; area : 2.5e1; }
+      cell (G) {
+        pin (CK) { clock_gate_clock_pin : true; area : 9; }
+        pin ("E") { clock_gate_enable_pin : "true"; }
+        pin (T) { clock_gate_test_pin : true; }
+        pin (Q) { clock_gate_out_pin : true; }
+        area : 4; clock_gating_integrated_cell : "latch_posedge_precontrol";
+      }
+      cell (N) { area : 4; clock_gating_integrated_cell : latch_negedge; }
+      cell (FILL) { }
+    }"""
+    cells = Library.read(write(tmp_path / "l.lib", text)).cells()
+    assert list(cells) == ["A", "G", "N"]
+    assert (cells["A"].area, cells["A"].dont_use) == (25, True)
+    assert cells["G"].roles == {"CK": "clock", "E": "enable", "T": "test", "Q": "out"}
+    assert (cells["G"].clock_gate, cells["N"].clock_gate) == (True, False)

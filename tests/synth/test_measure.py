@@ -1,0 +1,145 @@
+"""Measuring: records, their area split, the cache and parallel runs."""
+
+import dataclasses
+import time
+
+import pytest
+
+import dintmac.synth.measure as room
+from dintmac.golden.formats import DINT4, INT4, INT8
+from dintmac.hdl.designs import Configuration
+from dintmac.synth.cache import Cache
+from dintmac.synth.check import CheckError
+from dintmac.synth.liberty import Library, LibraryError
+from dintmac.synth.measure import cached, measure, measure_all
+from dintmac.synth.records import Record
+
+SMALL = {"depth": 64}
+MAC = Configuration("mac", DINT4, parameters=SMALL)
+ALL = [Configuration("mac", format, parameters=SMALL) for format in (INT8, INT4, DINT4)]
+
+
+@pytest.fixture(scope="module")
+def record(ge, store):
+    return measure(MAC, ge, store=store)
+
+
+def test_a_record_says_what_was_measured(record):
+    assert (record.design, record.format, record.architecture) == ("mac", "dINT4", "digits")
+    assert (record.library, record.area_unit, record.recipe) == ("ge", "GE", "area")
+    assert record.parameters == SMALL
+    assert record.checked == record.check.method == "simulated"
+    assert record.tools.keys() == {"amaranth", "yosys"}
+    assert len(record.inputs_sha256) == 64
+    assert (record.delay_ns, record.power, record.target_delay_ns) == (None, None, None)
+
+
+def test_the_parts_of_an_area_add_up(record, ge_cells):
+    split = record.area_split
+    parts = [split.registers, split.products, split.accumulation, split.control]
+    assert min(parts) > 0
+    assert sum(parts) == pytest.approx(record.area)
+    assert record.area == pytest.approx(sum(ge_cells.areas[c] * n for c, n in record.cells.items()))
+
+
+def test_registers_are_those_of_the_documentation(record):
+    """Operands, first, last, two valids and the accumulator."""
+    assert record.flip_flops == 8 + 4 + 2 + 2 + DINT4.accumulator_bits(64)
+
+
+def test_behavioural_products_are_not_told_apart(ge, store):
+    behavioural = measure(Configuration("mac", INT4, "behavioural", SMALL), ge, store=store)
+    split = behavioural.area_split
+    assert split.products is None
+    parts = split.registers + split.accumulation + split.control
+    assert parts == pytest.approx(behavioural.area)
+
+
+def test_a_record_comes_from_the_cache_without_export(record, ge, store, monkeypatch):
+    monkeypatch.setattr(room, "export", None)
+    assert measure(MAC, ge, store=store) == record
+
+
+@pytest.mark.parametrize("damage", ["", "{}", '{"area": 1}'])
+def test_a_damaged_record_is_measured_again(record, ge, store, damage):
+    path = store._path(room._key(MAC, ge))
+    path.write_text(damage)
+    assert cached(MAC, ge, store=store) is None
+    assert measure(MAC, ge, store=store) == record
+    assert cached(MAC, ge, store=store) == record
+
+
+def test_what_an_area_depends_on_is_in_the_key(ge, monkeypatch):
+    keys = {
+        room._key(MAC, ge),
+        room._key(Configuration("mac", DINT4, parameters={"depth": 65}), ge),
+        room._key(Configuration("mac", DINT4, "behavioural", SMALL), ge),
+        room._key(Configuration("mac", INT4, parameters=SMALL), ge),
+        room._key(MAC, dataclasses.replace(ge, sha256="0")),
+    }
+    for name in ("tools", "_sources_sha256"):
+        monkeypatch.setattr(room, name, lambda: {"other": "1"})
+        keys.add(room._key(MAC, ge))
+    assert len(keys) == 7
+
+
+def test_records_come_in_the_order_of_the_jobs_however_many_work(ge, tmp_path):
+    jobs = [(configuration, ge) for configuration in ALL]
+    seen = []
+    records = measure_all(
+        jobs,
+        workers=2,
+        store=Cache(tmp_path),
+        progress=lambda done, total, record: seen.append((done, total, record.format)),
+    )
+    assert [record.format for record in records] == ["INT8", "INT4", "dINT4"]
+    assert [(done, total) for done, total, _ in seen] == [(1, 3), (2, 3), (3, 3)]
+    assert measure_all(jobs, workers=1, store=Cache(tmp_path)) == records
+
+
+def test_a_warm_run_takes_no_time(record, ge, store):
+    jobs = [(MAC, ge)] * 200
+    start = time.perf_counter()
+    assert measure_all(jobs, store=store) == [record] * 200
+    assert time.perf_counter() - start < 2
+
+
+def test_an_interrupted_run_resumes(ge, tmp_path, monkeypatch):
+    store = Cache(tmp_path)
+    jobs = [(configuration, ge) for configuration in ALL]
+
+    def interrupt(done: int, total: int, record: Record) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        measure_all(jobs, workers=1, store=store, progress=interrupt)
+    assert cached(*jobs[0], store=store) is not None
+    assert not list(tmp_path.glob("*.tmp"))
+    measured = []
+    original = room.measure
+    monkeypatch.setattr(
+        room, "measure", lambda *job, store: measured.append(job) or original(*job, store=store)
+    )
+    measure_all(jobs, workers=1, store=store)
+    assert measured == jobs[1:]
+
+
+def test_a_wrong_netlist_is_not_recorded(ge, tmp_path, monkeypatch):
+    """The export is that of INT4: its netlist must not pass for dINT4."""
+    wrong = room.export(Configuration("mac", INT4, parameters=SMALL))
+    monkeypatch.setattr(room, "export", lambda configuration: wrong)
+    # The accumulators are equally wide, so that only products differ.
+    assert INT4.accumulator_bits(64) == DINT4.accumulator_bits(64)
+    store = Cache(tmp_path)
+    with pytest.raises(CheckError, match=r"mac_dint4_digits_d64 in ge: o_sum must"):
+        measure(MAC, ge, store=store)
+    assert cached(MAC, ge, store=store) is None
+
+
+def test_an_unusable_library_ends_the_run_before_anything_is_measured(ge, tmp_path, monkeypatch):
+    path = tmp_path / "empty.lib"
+    path.write_text("library (empty) { }")
+    monkeypatch.setattr(room, "measure", None)
+    jobs = [(MAC, ge), (MAC, Library.read(path))]
+    with pytest.raises(LibraryError, match="library must have cells to map to"):
+        measure_all(jobs, store=Cache(tmp_path))

@@ -1,0 +1,227 @@
+"""The command line as a user runs it, in a process of its own."""
+
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+SMALL_TILE = ["--lanes", "2", "--outputs", "1", "--rows", "2", "--columns", "2", "--depth", "64"]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def dintmac(tmp_path, cache):
+    """Runs ``dintmac`` in an empty folder, with a cache that the whole session shares."""
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, "-m", "dintmac", *map(str, arguments)],
+            cwd=tmp_path,
+            env=os.environ | {"DINTMAC_CACHE": str(cache)} | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    return run
+
+
+def workload(path, rng, **replaced):
+    """A workload file of a small product, with some arrays replaced."""
+    arrays = {
+        "activations": rng.integers(-128, 128, (5, 6)).astype(np.int8),
+        "weights": rng.integers(0, 16, (3, 6)).astype(np.uint8),
+        "format": np.array("dint4"),
+    }
+    np.savez(path, **{k: v for k, v in (arrays | replaced).items() if v is not None})
+    return path
+
+
+def assert_refused(done, sentence, folder):
+    """Exit 2 with one sentence on standard error, and nothing written."""
+    assert done.returncode == 2, done.stderr
+    assert re.search(sentence, done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("dintmac: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
+    assert not list(folder.rglob("*.partial"))
+    assert not (folder / "build").exists()
+
+
+def test_help_names_every_verb_and_every_option_has_help(dintmac):
+    overview = dintmac("--help").stdout
+    for verb in ("report", "simulate", "verilog", "doctor"):
+        assert re.search(rf"(?m)^    {verb} ", overview)
+        done = dintmac(verb, "--help")
+        assert done.returncode == 0
+        for option in re.findall(r"(?m)^  (--\w+)(?: [\w.|]+)?$", done.stdout):
+            assert re.search(rf"{option}(?: [\w.|]+)?\n? +\S", done.stdout), option
+
+
+def test_verilog_writes_the_module_and_its_port_map(dintmac, tmp_path):
+    done = dintmac("verilog", "tile", *SMALL_TILE, "--format", "int4", "-o", "t.v")
+    assert done.returncode == 0, done.stderr
+    description = json.loads((tmp_path / "t.json").read_text())
+    assert description["module"] == "tile"
+    assert description["format"] == "INT4"
+    assert description["parameters"]["rows"] == 2
+    assert "module tile(" in (tmp_path / "t.v").read_text()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.json", "t.v"]
+
+
+def test_simulate_passes_the_bench_of_a_design(dintmac):
+    done = dintmac("simulate", "mac", "--depth", 16, "--simulator", "amaranth", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["passed"] is True
+    assert len(result["tests"]) > 5
+
+
+def test_simulate_writes_a_waveform(dintmac, tmp_path):
+    done = dintmac(
+        "simulate", "mac", "--depth", 16, "--simulator", "amaranth", "--waveform", "mac.vcd"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "$enddefinitions" in (tmp_path / "mac.vcd").read_text()
+
+
+def test_simulate_runs_a_workload_and_says_what_it_took(dintmac, tmp_path):
+    path = workload(tmp_path / "w.npz", np.random.default_rng(1))
+    done = dintmac("simulate", "tile", *SMALL_TILE, "--workload", path, "--simulator", "amaranth")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"15 of 15 outputs match", done.stdout)
+    assert re.search(r"\d+ cycles", done.stdout)
+    assert re.search(r"utilisation \d", done.stdout)
+
+
+def test_report_measures_checks_and_writes_everything(dintmac, tmp_path):
+    done = dintmac("report", "--quick", "--design", "mac")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "build" / "report"
+    report = json.loads((folder / "report.json").read_text())
+    assert {(r["format"], r["library"], r["checked"]) for r in report["records"]} == {
+        (format, "ge", "simulated") for format in ("INT8", "INT4", "dINT4")
+    }
+    assert {p.suffix for p in folder.iterdir()} >= {".json", ".md", ".html", ".png"}
+    ratio = next(
+        r
+        for r in report["ratios"]
+        if (r["candidate"]["format"], r["baseline"]["format"]) == ("dINT4", "INT8")
+    )
+    areas = {r["format"]: r["area"] for r in report["records"]}
+    assert ratio["ratio"] == pytest.approx(areas["INT8"] / areas["dINT4"])
+    assert "dINT4" in done.stdout
+
+
+def test_report_prints_json_that_equals_the_file(dintmac, tmp_path):
+    done = dintmac("report", "--quick", "--design", "mac", "--json", "--output", "out")
+    assert json.loads(done.stdout) == json.loads((tmp_path / "out" / "report.json").read_text())
+
+
+def test_doctor_finds_what_the_main_job_needs(dintmac):
+    done = dintmac("doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    findings = {f["name"]: f for f in json.loads(done.stdout)}
+    assert findings["yosys"]["found"]
+    assert findings["library ge"]["found"]
+    for finding in findings.values():
+        assert bool(finding["found"]) != bool(finding["remedy"])
+
+
+def test_doctor_says_how_to_install_what_is_missing(dintmac):
+    findings = dintmac("doctor", "--json", PATH="").stdout
+    icarus = next(f for f in json.loads(findings) if f["name"] == "icarus")
+    assert (icarus["found"], icarus["remedy"]) == ("", "apt install iverilog")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["verilog", "mac", "--format", "dint9000", "-o", "x.v"], "format must be .* 'dint9000'"),
+        (["verilog", "core", "-o", "x.v"], "design must be one of .* 'core'"),
+        (["verilog", "mac", "--lanes", "4", "-o", "x.v"], "mac has no lanes"),
+        (["verilog", "dot", "--lanes", "0", "-o", "x.v"], "lanes must be positive, not 0"),
+        (["verilog", "mac", "--architecture", "booth", "-o", "x.v"], "architecture of dINT4 must"),
+        (["verilog", "mac", "-o", "."], "output must be a Verilog file"),
+        (["verilog", "mac", "-o", "no/such/x.v"], "No such file or directory"),
+        (["simulate", "mac", "--simulator", "spice"], "simulator must be one of"),
+        (["simulate", "mac", "--seed", "-1"], "seed must not be negative"),
+        (["simulate", "mac", "--waveform", "x.png"], "writes waveforms as"),
+        (["simulate", "tile", "--workload", "missing.npz"], "missing.npz"),
+        (["simulate", "mac", "--workload", "missing.npz"], "workload"),
+        (["report", "--library", "nosuchlib"], "nosuchlib"),
+        (["report", "--library", "missing.lib"], "missing.lib"),
+        (["report", "--quick", "--design", "core"], "design must be one of"),
+        (["report", "--quick", "--jobs", "0"], "jobs must be positive"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_arguments_end_with_one_sentence(dintmac, tmp_path, arguments, sentence):
+    assert_refused(dintmac(*arguments), sentence, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("replaced", "sentence"),
+    [
+        ({"activations": np.zeros((5, 6), np.float32)}, "activations must be .*int8, not float32"),
+        ({"activations": np.zeros((5, 7), np.int8)}, "7"),
+        ({"activations": np.zeros(6, np.int8)}, "activations must have"),
+        ({"weights": np.full((3, 6), 16, np.uint8)}, "dINT4 codes must be 0 to 15, not 16"),
+        ({"weights": np.zeros((3, 6), np.int8)}, "uint8"),
+        ({"weights": None}, "weights"),
+        ({"format": np.array("dint9000")}, "dint9000"),
+    ],
+    ids=["float", "shapes", "vector", "codes", "int8", "missing", "format"],
+)
+def test_wrong_workloads_end_with_one_sentence(dintmac, tmp_path, replaced, sentence):
+    path = workload(tmp_path / "w.npz", np.random.default_rng(1), **replaced)
+    assert_refused(dintmac("simulate", "tile", *SMALL_TILE, "--workload", path), sentence, tmp_path)
+
+
+def test_a_workload_that_is_no_archive_ends_with_one_sentence(dintmac, tmp_path):
+    path = tmp_path / "w.npz"
+    path.write_text("not an archive")
+    assert_refused(dintmac("simulate", "tile", "--workload", path), "w.npz", tmp_path)
+
+
+def test_a_workload_deeper_than_the_accumulator_ends_with_one_sentence(dintmac, tmp_path):
+    path = workload(tmp_path / "w.npz", np.random.default_rng(1))
+    done = dintmac("simulate", "tile", *SMALL_TILE[:-1], "4", "--workload", path)
+    assert_refused(done, "depth must be at least 6", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"library(x) { cell(A) {", b"\x00\x01\x02", gzip.compress(b"library(x) {}")[:-9], b""],
+    ids=["truncated", "binary", "gzip", "empty"],
+)
+def test_a_corrupt_library_ends_with_one_sentence(dintmac, tmp_path, content):
+    path = tmp_path / "broken.lib"
+    path.write_bytes(content)
+    assert_refused(dintmac("report", "--quick", "--library", path), "broken", tmp_path)
+
+
+def test_a_report_folder_that_is_a_file_is_left_as_it_was(dintmac, tmp_path):
+    path = tmp_path / "report"
+    path.write_text("mine")
+    done = dintmac("report", "--quick", "--output", path)
+    assert_refused(done, "report", tmp_path)
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["icarus", "verilator"])
+def test_a_simulator_that_is_not_installed_ends_with_how_to_install_it(dintmac, tmp_path, name):
+    done = dintmac("simulate", "mac", "--simulator", name, PATH="")
+    assert_refused(done, "install it with: ", tmp_path)

@@ -1,0 +1,52 @@
+"""What is installed, and that the rooms import each other one way only."""
+
+import ast
+from importlib.metadata import files
+from pathlib import Path
+
+import pytest
+
+import dintmac
+
+ROOT = Path(dintmac.__file__).parent
+#: What each room may import of the others.
+ALLOWED = {
+    "golden": set(),
+    "hdl": {"golden"},
+    "sim": {"golden", "hdl"},
+    "synth": {"golden", "hdl"},
+    "reports": {"golden", "hdl", "sim", "synth"},
+}
+
+
+def imported_rooms(path):
+    """Rooms that a module imports, and the modules of golden among them."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "dintmac" and len(parts) > 1:
+                yield parts[1], ".".join(parts[1:])
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_rooms_import_one_way(room):
+    modules = list((ROOT / room).rglob("*.py"))
+    assert modules
+    for path in modules:
+        for other, module in imported_rooms(path):
+            assert other == room or other in ALLOWED[room], f"{path} imports {module}"
+
+
+def test_hardware_takes_code_tables_and_nothing_else_from_the_golden_model():
+    for path in (ROOT / "hdl").rglob("*.py"):
+        modules = {module for room, module in imported_rooms(path) if room == "golden"}
+        assert modules <= {"golden.formats"}, path
+
+
+def test_installs_nothing_but_its_own_package():
+    tops = {path.parts[0] for path in files("dintmac") or () if path.parts[0] != ".."}
+    tops -= {top for top in tops if top.startswith(("dintmac-", "__editable__"))}
+    assert tops <= {"dintmac"}
