@@ -130,11 +130,11 @@ class DotProduct(wiring.Component):
         m.d.comb += [
             shared.activations.eq(operands.activations),
             inner_product.weights.eq(operands.weights),
-            inner_product.addend.eq(Mux(operands.first, 0, accumulator)),
+            inner_product.addend_n.eq(~Mux(operands.first, 0, accumulator)),
             self.o.payload.sum.eq(accumulator),
         ]
         with m.If(advance):
             m.d.sync += self.o.valid.eq(operands_valid & operands.last)
             with m.If(operands_valid):
-                m.d.sync += accumulator.eq(inner_product.o)
+                m.d.sync += accumulator.eq(~inner_product.o_n)
         return m

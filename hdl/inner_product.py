@@ -67,7 +67,9 @@ class InnerProduct(wiring.Component):
     """``o = addend + term + Σ weight[i] × activation[i]``, combinational, modulo ``2 ** width``.
 
     A resident architecture adds its correction of the weights to that. Weights count in hardware
-    units: half steps for dINT, steps for integers.
+    units: half steps for dINT, steps for integers. Addend, term and sum are complements at the
+    ports, ``o_n = ~o``, because the heap adds complements and an inverter in the midst of it would
+    hide full adders from synthesis.
 
     Parameters
     ----------
@@ -83,11 +85,11 @@ class InnerProduct(wiring.Component):
 
     Members
     -------
-    operands, term : In
-        From :class:`dintmac.hdl.operands.Operands`; ``term`` only where there is one.
+    operands, term_n : In
+        From :class:`dintmac.hdl.operands.Operands`; ``term_n`` only where there is one.
     weights : In(ArrayLayout(format.bits, lanes))
-    addend : In(signed(width))
-    o : Out(signed(width))
+    addend_n : In(signed(width))
+    o_n : Out(signed(width))
     """
 
     def __init__(self, *, format: Format, architecture: Architecture, lanes: int, width: int):
@@ -97,18 +99,18 @@ class InnerProduct(wiring.Component):
         members = {
             "operands": In(operands_layout(architecture, lanes)),
             "weights": In(weights_layout(format, lanes)),
-            "addend": In(signed(width)),
-            "o": Out(signed(width)),
+            "addend_n": In(signed(width)),
+            "o_n": Out(signed(width)),
         }
         if architecture.activation_term is not None:
-            members["term"] = In(term_shape(format, architecture, lanes))
+            members["term_n"] = In(term_shape(format, architecture, lanes))
         super().__init__(members)
 
     def connect(self, m: Module, shared: Operands) -> None:
         """Take what the activations have in common from ``shared``."""
         m.d.comb += self.operands.eq(shared.operands)
         if self._architecture.activation_term is not None:
-            m.d.comb += self.term.eq(shared.term)
+            m.d.comb += self.term_n.eq(shared.term_n)
 
     def elaborate(self, platform):
         m = Module()
@@ -117,9 +119,9 @@ class InnerProduct(wiring.Component):
                 behavioural_product(self._format, Value.cast(operand).as_signed(), weight)
                 for operand, weight in zip(self.operands, self.weights, strict=True)
             ]
-            m.d.comb += self.o.eq(self.addend + _balanced_sum(products))
+            m.d.comb += self.o_n.eq(self.addend_n - _balanced_sum(products))
         else:
-            m.d.comb += self.o.eq(self._heap_sum(m, platform))
+            m.d.comb += self.o_n.eq(self._heap_sum(m, platform))
         return m
 
     def _heap_sum(self, m: Module, platform: object) -> Value:
@@ -127,10 +129,10 @@ class InnerProduct(wiring.Component):
 
         With n = 1 − bit, the complement of addend + Σ bit 2^c is ~addend + Σ n 2^c − Σ 2^c.
         """
-        heap = BitHeap(len(self.o))
-        heap.add_signed(~self.addend)
+        heap = BitHeap(len(self.o_n))
+        heap.add_signed(self.addend_n)
         if self._architecture.activation_term is not None:
-            heap.add_signed(~self.term)
+            heap.add_signed(self.term_n)
             heap.add_constant(1)
         size = self._architecture.group
         weights = [Value.cast(weight) for weight in self.weights]
@@ -145,7 +147,7 @@ class InnerProduct(wiring.Component):
                 heap.add_bit(bit, column)
                 heap.add_constant(-1 << column)
             heap.add_constant(-group.constant)
-        return ~heap.reduce(m)
+        return heap.reduce(m)
 
 
 def behavioural_product(format: Format, activation: Value, weight: Value) -> Value:

@@ -31,8 +31,8 @@ class ProcessingElement(wiring.Component):
     any time and whatever ``enable`` says; ``o_weights`` hands the set that was there to the next
     row. A valid vector with ``i_swap`` is the first to be multiplied by the shadow weights.
 
-    With a resident architecture, ``o_partial_sums`` also contains :meth:`correction` of the weights,
-    which whoever prepares them subtracts from the first partial sum, the bias
+    With a resident architecture, ``o_partial_sums`` also contains :meth:`correction` of the
+    weights, which whoever prepares them subtracts from the first partial sum, the bias
     (docs/arithmetic.md, section 2).
 
     Sums of up to ``depth`` products are exact: partial sums are ``format.accumulator_bits(depth)``
@@ -188,9 +188,9 @@ class ProcessingElement(wiring.Component):
             partial_sum = Signal(signed(self._width), name=f"partial_sum_{output}", reset_less=True)
             m.d.comb += [
                 inner_product.weights.eq(resident[output]),
-                inner_product.addend.eq(self.i_partial_sums[output]),
+                inner_product.addend_n.eq(~self.i_partial_sums[output]),
                 self.o_partial_sums[output].eq(partial_sum),
             ]
             with m.If(self.enable & self.o_valid):
-                m.d.sync += partial_sum.eq(inner_product.o)
+                m.d.sync += partial_sum.eq(~inner_product.o_n)
         return m

@@ -33,8 +33,9 @@ class WeightStationaryTile(wiring.Component):
     vector is not taken before the set is complete. The next set can be loaded while vectors
     stream, as soon as the swap has passed the last processing element.
 
-    With a resident architecture, ``o`` also contains :meth:`correction` of the weights, which whoever
-    prepares them subtracts from the first partial sum, the bias (docs/arithmetic.md, section 2).
+    With a resident architecture, ``o`` also contains :meth:`correction` of the weights, which
+    whoever prepares them subtracts from the first partial sum, the bias (docs/arithmetic.md,
+    section 2).
 
     Sums of up to ``depth`` products, over all passes whose results are fed back as partial sums,
     are exact: partial sums are ``format.accumulator_bits(depth)`` wide (docs/dint.md, section 4).

@@ -63,7 +63,7 @@ class Group:
         for column, mask in self.masks.items():
             total += (bits & mask).bit_count() << column
         if self.architecture.activation_term is not None:
-            total += ctx.get(self.operands.term)
+            total += ~ctx.get(self.operands.term_n)
         return total
 
     def wrong(self, cases):
@@ -105,7 +105,11 @@ def test_pairs_add_up_to_products_of_every_code_in_one_lane(format, architecture
     other = itertools.cycle(
         [(a, w % format.codes) for a in CORNERS for w in (0, -1, format.codes // 2, 85)]
         + list(
-            zip(rng.integers(-128, 128, 99).tolist(), rng.integers(0, format.codes, 99).tolist())
+            zip(
+                rng.integers(-128, 128, 99).tolist(),
+                rng.integers(0, format.codes, 99).tolist(),
+                strict=True,
+            )
         )
     )
     cases = []
