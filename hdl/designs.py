@@ -15,7 +15,7 @@ from dintmac.hdl.mac import Mac
 from dintmac.hdl.pe import ProcessingElement
 from dintmac.hdl.tile import WeightStationaryTile
 
-__all__ = ["DEFAULTS", "DESIGNS", "Configuration"]
+__all__ = ["DEFAULTS", "DESIGNS", "RESIDENT", "Configuration"]
 
 DESIGNS: dict[str, type[wiring.Component]] = {
     "mac": Mac,
@@ -23,6 +23,9 @@ DESIGNS: dict[str, type[wiring.Component]] = {
     "pe": ProcessingElement,
     "tile": WeightStationaryTile,
 }
+
+#: Designs that keep their weights, and so can use resident architectures.
+RESIDENT = ("pe", "tile")
 
 #: Parameters of every design and their defaults.
 DEFAULTS: dict[str, dict[str, int]] = {
@@ -66,7 +69,8 @@ class Configuration:
         for name in self.parameters:
             if name not in known:
                 raise ValueError(f"{self.design} has no {name}; it has {', '.join(known)}")
-        architecture = architecture_for(self.format, self.architecture or None)
+        resident = self.design in RESIDENT
+        architecture = architecture_for(self.format, self.architecture or None, resident=resident)
         object.__setattr__(self, "architecture", architecture.name)
         object.__setattr__(self, "parameters", known | self.parameters)
 

@@ -11,7 +11,8 @@ from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
 from dintmac.hdl.checks import check_depth, check_format, check_positive
 from dintmac.hdl.hierarchy import place
-from dintmac.hdl.inner_product import InnerProduct, activations_layout, weights_layout
+from dintmac.hdl.inner_product import InnerProduct, weights_layout
+from dintmac.hdl.operands import Operands, activations_layout
 
 __all__ = ["DotProduct"]
 
@@ -34,7 +35,8 @@ class DotProduct(wiring.Component):
     lanes : int
         Products a cycle.
     architecture : str or None
-        Name of the multiplier architecture; the default of the format if None.
+        Name of the multiplier architecture, none for resident weights; the default of the format
+        if None.
 
     Members
     -------
@@ -114,6 +116,8 @@ class DotProduct(wiring.Component):
                 m.d.sync += operands.eq(self.i.payload)
 
         # Stage 2: products and accumulator.
+        shared = Operands(format=self._format, architecture=self._architecture, lanes=self._lanes)
+        m.submodules.operands = place(shared, platform)
         inner_product = InnerProduct(
             format=self._format,
             architecture=self._architecture,
@@ -121,15 +125,16 @@ class DotProduct(wiring.Component):
             width=self._width,
         )
         m.submodules.inner_product = place(inner_product, platform)
+        inner_product.connect(m, shared)
         accumulator = Signal(signed(self._width), reset_less=True)
         m.d.comb += [
-            inner_product.activations.eq(operands.activations),
+            shared.activations.eq(operands.activations),
             inner_product.weights.eq(operands.weights),
-            inner_product.addend.eq(Mux(operands.first, 0, accumulator)),
+            inner_product.addend_n.eq(~Mux(operands.first, 0, accumulator)),
             self.o.payload.sum.eq(accumulator),
         ]
         with m.If(advance):
             m.d.sync += self.o.valid.eq(operands_valid & operands.last)
             with m.If(operands_valid):
-                m.d.sync += accumulator.eq(inner_product.o)
+                m.d.sync += accumulator.eq(~inner_product.o_n)
         return m

@@ -3,22 +3,17 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Value, signed
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from dintmac.golden.formats import ACTIVATION_BITS, Format
-from dintmac.hdl.architectures import Architecture, PartialProducts
-from dintmac.hdl.architectures.partial_products import Generator
+from dintmac.golden.formats import Format
+from dintmac.hdl.architectures import Architecture
 from dintmac.hdl.bit_heap import BitHeap
 from dintmac.hdl.hierarchy import place
+from dintmac.hdl.operands import Operands, operands_layout, term_shape
 
-__all__ = ["InnerProduct", "activations_layout", "weights_layout"]
-
-
-def activations_layout(lanes: int) -> data.ArrayLayout:
-    """``lanes`` INT8 activations, lane 0 in the least significant bits."""
-    return data.ArrayLayout(signed(ACTIVATION_BITS), lanes)
+__all__ = ["GroupPartialProducts", "InnerProduct", "weights_layout"]
 
 
 def weights_layout(format: Format, lanes: int) -> data.ArrayLayout:
@@ -26,43 +21,55 @@ def weights_layout(format: Format, lanes: int) -> data.ArrayLayout:
     return data.ArrayLayout(format.bits, lanes)
 
 
-class LanePartialProducts(wiring.Component):
-    """Partial products of one lane as a module of its own, so that alike lanes are one module.
+class GroupPartialProducts(wiring.Component):
+    """Partial products of a group of lanes as a module of its own: alike groups are one module.
+
+    The bits come as their complements, which AND-OR selections yield for free.
 
     Members
     -------
-    activation : In(8)
-    weight : In(format.bits)
-    bits : Out(n)
-        Bit i is worth ``2 ** columns[i]``.
+    operands : In(n)
+        Of the group (:class:`dintmac.hdl.operands.Operands`).
+    weights : In(ArrayLayout(format.bits, group))
+    complements : Out(n)
+        Complement i stands for a bit worth ``2 ** columns[i]``.
     """
 
-    def __init__(self, format: Format, generator: Generator):
+    def __init__(self, format: Format, architecture: Architecture):
         self._format = format
-        self._generator = generator
-        self.identity = (type(self), format, generator)
-        self.columns, self.constant = PartialProducts.columns_of(generator, format)
+        self._architecture = architecture
+        self.identity = (type(self), format, architecture)
+        width = operands_layout(architecture, architecture.group).elem_shape
+        some = architecture.generator(
+            format, Signal(width), [Signal(format.bits) for _ in range(architecture.group)]
+        )
+        self.columns = tuple(column for column, _ in some.bits)
+        self.constant = some.constant
         super().__init__(
             {
-                "activation": In(ACTIVATION_BITS),
-                "weight": In(format.bits),
-                "bits": Out(len(self.columns)),
+                "operands": In(width),
+                "weights": In(weights_layout(format, architecture.group)),
+                "complements": Out(len(self.columns)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        products = self._generator(self._format, self.activation, self.weight)
+        weights = list(self.weights)
+        products = self._architecture.generator(self._format, self.operands, weights)
         m.d.comb += [signal.eq(value) for signal, value in products.definitions]
-        for output, (_, bit) in zip(self.bits, products.bits, strict=True):
-            m.d.comb += output.eq(bit)
+        for output, (_, bit) in zip(self.complements, products.bits, strict=True):
+            m.d.comb += output.eq(~bit)
         return m
 
 
 class InnerProduct(wiring.Component):
-    """``o = addend + Σ weight[i] × activation[i]``, combinational, modulo ``2 ** width``.
+    """``o = addend + term + Σ weight[i] × activation[i]``, combinational, modulo ``2 ** width``.
 
-    Weights count in hardware units: half steps for dINT, steps for integers.
+    A resident architecture adds its correction of the weights to that. Weights count in hardware
+    units: half steps for dINT, steps for integers. Addend, term and sum are complements at the
+    ports, ``o_n = ~o``, because the heap adds complements and an inverter in the midst of it would
+    hide full adders from synthesis.
 
     Parameters
     ----------
@@ -70,59 +77,76 @@ class InnerProduct(wiring.Component):
         Weight format.
     architecture : Architecture
         How products are made. ``behavioural`` writes ``*`` and ``+``; all others put the partial
-        products of all lanes and the addend into one bit heap.
+        products of all lanes, the term and the addend into one bit heap.
     lanes : int
-        Number of products.
+        Number of products. A last group that is not full is filled with noughts.
     width : int
         Bits of addend and result.
 
     Members
     -------
-    activations : In(ArrayLayout(signed(8), lanes))
+    operands, term_n : In
+        From :class:`dintmac.hdl.operands.Operands`; ``term_n`` only where there is one.
     weights : In(ArrayLayout(format.bits, lanes))
-    addend : In(signed(width))
-    o : Out(signed(width))
+    addend_n : In(signed(width))
+    o_n : Out(signed(width))
     """
 
     def __init__(self, *, format: Format, architecture: Architecture, lanes: int, width: int):
         self._format = format
         self._architecture = architecture
-        self._lanes = lanes
         self.identity = (type(self), format, architecture, lanes, width)
-        super().__init__(
-            {
-                "activations": In(activations_layout(lanes)),
-                "weights": In(weights_layout(format, lanes)),
-                "addend": In(signed(width)),
-                "o": Out(signed(width)),
-            }
-        )
+        members = {
+            "operands": In(operands_layout(architecture, lanes)),
+            "weights": In(weights_layout(format, lanes)),
+            "addend_n": In(signed(width)),
+            "o_n": Out(signed(width)),
+        }
+        if architecture.activation_term is not None:
+            members["term_n"] = In(term_shape(format, architecture, lanes))
+        super().__init__(members)
+
+    def connect(self, m: Module, shared: Operands) -> None:
+        """Take what the activations have in common from ``shared``."""
+        m.d.comb += self.operands.eq(shared.operands)
+        if self._architecture.activation_term is not None:
+            m.d.comb += self.term_n.eq(shared.term_n)
 
     def elaborate(self, platform):
         m = Module()
         if self._architecture.generator is None:
             products = [
-                behavioural_product(self._format, self.activations[i], self.weights[i])
-                for i in range(self._lanes)
+                behavioural_product(self._format, Value.cast(operand).as_signed(), weight)
+                for operand, weight in zip(self.operands, self.weights, strict=True)
             ]
-            m.d.comb += self.o.eq(self.addend + _balanced_sum(products))
+            m.d.comb += self.o_n.eq(self.addend_n - _balanced_sum(products))
         else:
-            m.d.comb += self.o.eq(self._heap_sum(m, self._architecture.generator, platform))
+            m.d.comb += self.o_n.eq(self._heap_sum(m, platform))
         return m
 
-    def _heap_sum(self, m: Module, generator: Generator, platform: object) -> Value:
-        heap = BitHeap(len(self.o))
-        heap.add_signed(self.addend)
-        for i in range(self._lanes):
-            lane = LanePartialProducts(self._format, generator)
-            m.submodules[f"lane_{i}"] = place(lane, platform)
-            m.d.comb += [
-                lane.activation.eq(self.activations[i]),
-                lane.weight.eq(self.weights[i]),
-            ]
-            for bit, column in zip(lane.bits, lane.columns, strict=True):
+    def _heap_sum(self, m: Module, platform: object) -> Value:
+        """Add up complements: a full adder of complements yields those of sum and carry.
+
+        With n = 1 − bit, the complement of addend + Σ bit 2^c is ~addend + Σ n 2^c − Σ 2^c.
+        """
+        heap = BitHeap(len(self.o_n))
+        heap.add_signed(self.addend_n)
+        if self._architecture.activation_term is not None:
+            heap.add_signed(self.term_n)
+            heap.add_constant(1)
+        size = self._architecture.group
+        weights = [Value.cast(weight) for weight in self.weights]
+        weights += [Const(0, self._format.bits)] * (-len(weights) % size)
+        for i, operands in enumerate(self.operands):
+            group = GroupPartialProducts(self._format, self._architecture)
+            m.submodules[f"group_{i}"] = place(group, platform)
+            m.d.comb += group.operands.eq(operands)
+            for lane in range(size):
+                m.d.comb += group.weights[lane].eq(weights[i * size + lane])
+            for bit, column in zip(group.complements, group.columns, strict=True):
                 heap.add_bit(bit, column)
-            heap.add_constant(lane.constant)
+                heap.add_constant(-1 << column)
+            heap.add_constant(-group.constant)
         return heap.reduce(m)
 
 

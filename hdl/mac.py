@@ -18,7 +18,8 @@ class Mac(DotProduct):
     depth : int
         Greatest number of products in a sum.
     architecture : str or None
-        Name of the multiplier architecture; the default of the format if None.
+        Name of the multiplier architecture, none for resident weights; the default of the format
+        if None.
 
     Members, latency and errors are those of :class:`DotProduct`.
     """

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
 
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
 from dintmac.hdl.checks import check_depth, check_format, check_positive
 from dintmac.hdl.hierarchy import place
-from dintmac.hdl.inner_product import InnerProduct, activations_layout, weights_layout
+from dintmac.hdl.inner_product import InnerProduct, weights_layout
+from dintmac.hdl.operands import Operands, activations_layout
 
 __all__ = ["ProcessingElement"]
 
@@ -27,6 +30,10 @@ class ProcessingElement(wiring.Component):
     Weights are kept twice. ``load`` shifts a set from ``i_weights`` into the shadow registers, at
     any time and whatever ``enable`` says; ``o_weights`` hands the set that was there to the next
     row. A valid vector with ``i_swap`` is the first to be multiplied by the shadow weights.
+
+    With a resident architecture, ``o_partial_sums`` also contains :meth:`correction` of the
+    weights, which whoever prepares them subtracts from the first partial sum, the bias
+    (docs/arithmetic.md, section 2).
 
     Sums of up to ``depth`` products are exact: partial sums are ``format.accumulator_bits(depth)``
     wide (docs/dint.md, section 4).
@@ -73,7 +80,7 @@ class ProcessingElement(wiring.Component):
         check_positive("lanes", lanes)
         check_positive("outputs", outputs)
         check_depth(depth, lanes)
-        self._architecture = architecture_for(format, architecture)
+        self._architecture = architecture_for(format, architecture, resident=True)
         self._format = format
         self._depth = depth
         self._lanes = lanes
@@ -124,6 +131,26 @@ class ProcessingElement(wiring.Component):
         """Enabled cycles from activations to the partial sums that contain their products."""
         return 2
 
+    def correction(self, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """What resident weights add to a sum besides their products.
+
+        Parameters
+        ----------
+        codes : uint8, shape (…, lanes)
+
+        Returns
+        -------
+        int64, shape (…), in hardware units; nought for an architecture that is not resident.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``codes`` are no codes of the format, or not of ``lanes`` lanes.
+        """
+        if codes.shape[-1] != self._lanes:
+            raise ValueError(f"codes must be of {self._lanes} lanes, not {codes.shape[-1]}")
+        return self._architecture.correction(self._format, codes)
+
     def elaborate(self, platform):
         m = Module()
 
@@ -146,6 +173,9 @@ class ProcessingElement(wiring.Component):
         m.d.comb += [self.o_activations.eq(activations), self.o_swap.eq(swap)]
 
         # Stage 2: products and partial sums.
+        operands = Operands(format=self._format, architecture=self._architecture, lanes=self._lanes)
+        m.submodules.operands = place(operands, platform)
+        m.d.comb += operands.activations.eq(activations)
         for output in range(self._outputs):
             inner_product = InnerProduct(
                 format=self._format,
@@ -154,13 +184,13 @@ class ProcessingElement(wiring.Component):
                 width=self._width,
             )
             m.submodules[f"inner_product_{output}"] = place(inner_product, platform)
+            inner_product.connect(m, operands)
             partial_sum = Signal(signed(self._width), name=f"partial_sum_{output}", reset_less=True)
             m.d.comb += [
-                inner_product.activations.eq(activations),
                 inner_product.weights.eq(resident[output]),
-                inner_product.addend.eq(self.i_partial_sums[output]),
+                inner_product.addend_n.eq(~self.i_partial_sums[output]),
                 self.o_partial_sums[output].eq(partial_sum),
             ]
             with m.If(self.enable & self.o_valid):
-                m.d.sync += partial_sum.eq(inner_product.o)
+                m.d.sync += partial_sum.eq(~inner_product.o_n)
         return m

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 from amaranth.hdl import Module, Signal, ValueCastable, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
 
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
 from dintmac.hdl.checks import check_depth, check_format, check_positive
 from dintmac.hdl.hierarchy import place
-from dintmac.hdl.inner_product import activations_layout, weights_layout
+from dintmac.hdl.inner_product import weights_layout
+from dintmac.hdl.operands import activations_layout
 from dintmac.hdl.pe import ProcessingElement
 
 __all__ = ["WeightStationaryTile"]
@@ -29,6 +32,10 @@ class WeightStationaryTile(wiring.Component):
     in wait until a vector with ``swap`` arrives, which is the first to be multiplied by it; that
     vector is not taken before the set is complete. The next set can be loaded while vectors
     stream, as soon as the swap has passed the last processing element.
+
+    With a resident architecture, ``o`` also contains :meth:`correction` of the weights, which
+    whoever prepares them subtracts from the first partial sum, the bias (docs/arithmetic.md,
+    section 2).
 
     Sums of up to ``depth`` products, over all passes whose results are fed back as partial sums,
     are exact: partial sums are ``format.accumulator_bits(depth)`` wide (docs/dint.md, section 4).
@@ -84,7 +91,7 @@ class WeightStationaryTile(wiring.Component):
         check_positive("rows", rows)
         check_positive("columns", columns)
         check_depth(depth, rows * lanes)
-        self._architecture = architecture_for(format, architecture)
+        self._architecture = architecture_for(format, architecture, resident=True)
         self._format = format
         self._depth = depth
         self._lanes = lanes
@@ -156,6 +163,30 @@ class WeightStationaryTile(wiring.Component):
     def latency(self) -> int:
         """Cycles from a transfer of ``i`` to its valid result."""
         return self._rows + self._columns
+
+    def correction(self, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """What resident weights add to a sum besides their products.
+
+        Parameters
+        ----------
+        codes : uint8, shape (…, rows × lanes)
+            Of all weights of a sum, those that fill up a tile included.
+
+        Returns
+        -------
+        int64, shape (…), in hardware units; nought for an architecture that is not resident.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``codes`` are no codes of the format, or not of ``rows × lanes`` lanes.
+        """
+        lanes = self._rows * self._lanes
+        if codes.shape[-1] != lanes:
+            raise ValueError(f"codes must be of {lanes} lanes, not {codes.shape[-1]}")
+        rows = codes.reshape(*codes.shape[:-1], self._rows, self._lanes)
+        total: NDArray[np.int64] = self._architecture.correction(self._format, rows).sum(axis=-1)
+        return total
 
     def elaborate(self, platform):
         m = Module()

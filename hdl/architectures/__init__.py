@@ -1,16 +1,33 @@
-"""Multiplier architectures: ways to make the partial products of a weight and an activation.
+"""Multiplier architectures: ways to make the partial products of weights and activations.
 
-An architecture is a function ``(format, activation, weight) -> PartialProducts`` on Amaranth
-values. It is chosen by name; ``behavioural`` has no such function, it leaves products and sums to
-the synthesis tool.
+An architecture cuts the lanes into groups of one or two. Of each group it makes
+
+- *operands*: what depends on the activations alone and is shared by all sums they enter, such as
+  complements or the sum of two activations;
+- *partial products* of operands and weights, for the bit heap;
+- an *activation term*, where products need a summand that depends on the activations alone. It is
+  added up once for all sums that share the activations.
+
+A *resident* architecture leaves a third part to whoever prepares the weights: its sums are off by
+a *correction* that depends on the weights alone. Only designs that keep their weights can use it,
+because there the correction is paid once for a weight set (docs/arithmetic.md).
+
+Architectures are chosen by name; ``behavioural`` makes no partial products, it leaves products and
+sums to the synthesis tool.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from amaranth.hdl import Cat, Value
+from numpy.typing import NDArray
+
 from dintmac.golden.formats import Format
-from dintmac.hdl.architectures.partial_products import Generator, PartialProducts
+from dintmac.hdl.architectures import baugh_wooley, fip, folded, pair, r4n
+from dintmac.hdl.architectures.partial_products import PartialProducts
 from dintmac.hdl.architectures.radix4 import radix4
 
 __all__ = [
@@ -20,6 +37,10 @@ __all__ = [
     "architecture_for",
     "architectures_of",
 ]
+
+
+def _activations(activations: Sequence[Value]) -> Value:
+    return Cat(*activations)
 
 
 @dataclass(frozen=True)
@@ -33,49 +54,163 @@ class Architecture:
     summary : str
         One line for people.
     generator : function or None
-        Makes the partial products; None leaves them to the synthesis tool.
+        ``(format, operands, weights) -> PartialProducts`` of a group; None leaves products to the
+        synthesis tool.
+    supports : function
+        Whether the architecture exists for a weight format.
+    group : int
+        Lanes of a group.
+    operands : function
+        ``activations -> bits`` that all sums share; the activations themselves by default.
+    activation_term : function or None
+        ``activations -> PartialProducts`` of a group.
+    activation_factor : function
+        What the sum of all activation terms is multiplied by, for a format.
+    group_correction : function or None
+        ``(format, codes) -> int64``: codes of shape (…, group) to what their group adds too much.
     """
 
     name: str
     summary: str
-    generator: Generator | None
+    generator: Callable[[Format, Value, Sequence[Value]], PartialProducts] | None
+    supports: Callable[[Format], bool]
+    group: int = 1
+    operands: Callable[[Sequence[Value]], Value] = _activations
+    activation_term: Callable[[Sequence[Value]], PartialProducts] | None = None
+    activation_factor: Callable[[Format], int] = lambda format: 1
+    group_correction: Callable[[Format, NDArray[np.uint8]], NDArray[np.int64]] | None = None
 
-    def supports(self, format: Format) -> bool:
-        """Whether the architecture exists for a weight format."""
-        return _SUPPORTS[self.name](format)
+    @property
+    def is_resident(self) -> bool:
+        """Whether only designs that keep their weights can use it."""
+        return self.group_correction is not None
+
+    def correction(self, format: Format, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """What the sums of products are too large by.
+
+        Parameters
+        ----------
+        format : Format
+        codes : uint8, shape (…, lanes)
+            All weights of a sum. A last group that is not full is filled with zero codes.
+
+        Returns
+        -------
+        int64, shape (…), hardware units.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``codes`` are no codes of the format.
+        """
+        format.check_codes(codes)
+        if self.group_correction is None:
+            return np.zeros(codes.shape[:-1], dtype=np.int64)
+        missing = -codes.shape[-1] % self.group
+        padded = np.pad(codes, [(0, 0)] * (codes.ndim - 1) + [(0, missing)])
+        groups = padded.reshape(*codes.shape[:-1], -1, self.group)
+        total: NDArray[np.int64] = self.group_correction(format, groups).sum(axis=-1)
+        return total
 
 
 ARCHITECTURES = {
     a.name: a
     for a in (
-        Architecture("booth", "radix-4 Booth digits of the weight in one bit heap", radix4),
-        Architecture("digits", "radix-4 digits of a 4-bit code in one bit heap", radix4),
-        Architecture("behavioural", "products and sums as the synthesis tool makes them", None),
+        Architecture(
+            "booth",
+            "radix-4 Booth digits of the weight",
+            radix4,
+            # One generator, two names: on wide integers radix-4 digits are the field's Booth.
+            lambda format: not format.is_dint and format.bits > 4,
+        ),
+        Architecture(
+            "digits",
+            "radix-4 digits of a dINT or narrow code",
+            radix4,
+            lambda format: format.is_dint or format.bits <= 4,
+        ),
+        Architecture(
+            "baugh_wooley",
+            "one AND gate for each pair of bits",
+            baugh_wooley.generator,
+            lambda format: not format.is_dint,
+        ),
+        Architecture(
+            "pair",
+            "bit planes of two weights select 0, a, b or a + b",
+            pair.generator,
+            lambda format: not format.is_dint,
+            group=2,
+            operands=pair.operands,
+        ),
+        Architecture(
+            "booth_folded",
+            "booth, with all that depends on the weight alone left to the bias",
+            folded.generator,
+            lambda format: not format.is_dint and format.bits > 4,
+            operands=folded.operands,
+            group_correction=folded.correction,
+        ),
+        Architecture(
+            "digits_folded",
+            "digits, with all that depends on the weight alone left to the bias",
+            folded.generator,
+            lambda format: format.is_dint or format.bits <= 4,
+            operands=folded.operands,
+            group_correction=folded.correction,
+        ),
+        Architecture(
+            "r4n",
+            "digits of a biased weight that take four values: selection without an XOR",
+            r4n.generator,
+            lambda format: not format.is_dint and format.bits in (4, 6, 8),
+            operands=folded.operands,
+            activation_term=r4n.activation_term,
+            activation_factor=r4n.activation_factor,
+            group_correction=r4n.correction,
+        ),
+        Architecture(
+            "fip",
+            "Winograd's inner product: one multiplier of sums for two lanes",
+            fip.generator,
+            lambda format: not format.is_dint and format.bits == 8,
+            group=2,
+            operands=fip.operands,
+            activation_term=fip.activation_term,
+            group_correction=fip.correction,
+        ),
+        Architecture(
+            "behavioural",
+            "products and sums as the synthesis tool makes them",
+            None,
+            lambda format: True,
+        ),
     )
 }
 
-# One generator, two names: on wide integers radix-4 digits are what the field calls Booth's.
-_SUPPORTS = {
-    "booth": lambda format: not format.is_dint and format.bits > 4,
-    "digits": lambda format: format.is_dint or format.bits <= 4,
-    "behavioural": lambda format: True,
-}
+
+def architectures_of(format: Format, *, resident: bool = False) -> tuple[Architecture, ...]:
+    """Architectures that exist for a weight format, the default first.
+
+    Those that are for resident weights alone are among them if ``resident``.
+    """
+    return tuple(
+        a for a in ARCHITECTURES.values() if a.supports(format) and (resident or not a.is_resident)
+    )
 
 
-def architectures_of(format: Format) -> tuple[Architecture, ...]:
-    """Architectures that exist for a weight format, the default first."""
-    return tuple(a for a in ARCHITECTURES.values() if a.supports(format))
-
-
-def architecture_for(format: Format, name: str | None = None) -> Architecture:
+def architecture_for(
+    format: Format, name: str | None = None, *, resident: bool = False
+) -> Architecture:
     """The architecture called ``name``, or the default of the format.
 
     Raises
     ------
     ValueError
-        If there is none of that name for the format.
+        If there is none of that name for the format, and for weights that are not resident if
+        ``resident`` is false.
     """
-    available = architectures_of(format)
+    available = architectures_of(format, resident=resident)
     if name is None:
         return available[0]
     for architecture in available:

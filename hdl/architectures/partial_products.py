@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from amaranth.hdl import Signal, Value
 
-from dintmac.golden.formats import ACTIVATION_BITS, Format
+__all__ = ["Leg", "PartialProducts", "extended", "select"]
 
-__all__ = ["Generator", "PartialProducts"]
+#: A control, what it lets pass, and by how many columns that is shifted.
+Leg = tuple[Value, Sequence[Value], int]
 
 
 @dataclass
 class PartialProducts:
-    """Weighted bits: Σ ``bit << column`` + ``constant`` is the product, in hardware units.
+    """Weighted bits: Σ ``bit << column`` + ``constant``, in hardware units.
 
     ``definitions`` hold the named signals that the bits are made of.
     """
@@ -44,11 +45,35 @@ class PartialProducts:
         self.add(column + len(lower), ~sign)
         self.constant -= 1 << (column + len(lower))
 
-    @classmethod
-    def columns_of(cls, generator: Generator, format: Format) -> tuple[tuple[int, ...], int]:
-        """Columns of the bits that ``generator`` makes for a format, and their constant."""
-        products = generator(format, Signal(ACTIVATION_BITS), Signal(format.bits))
-        return tuple(column for column, _ in products.bits), products.constant
+    def add_signed(self, column: int, bits: Sequence[Value], *, negate: bool = False) -> None:
+        """Add or subtract a two's complement number, least significant bit first."""
+        for i, bit in enumerate(bits):
+            if negate == (i == len(bits) - 1):
+                self.add(column + i, bit)
+            else:
+                self.subtract(column + i, bit)
+
+    def add_selection(self, legs: Sequence[Leg]) -> None:
+        """Add what the legs let pass, as an unsigned number."""
+        for column, bit in select(legs).items():
+            self.add(column, bit)
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """Bounds of the sum, reached where all bits can be chosen freely."""
+        return self.constant, self.constant + sum(1 << column for column, _ in self.bits)
 
 
-Generator = Callable[[Format, Value, Value], PartialProducts]
+def select(legs: Sequence[Leg]) -> dict[int, Value]:
+    """The bit at each column that any leg reaches; no more than one control may be high."""
+    columns: dict[int, Value] = {}
+    for control, bits, shift in legs:
+        for i, bit in enumerate(bits):
+            passed = control & bit
+            columns[shift + i] = columns[shift + i] | passed if shift + i in columns else passed
+    return dict(sorted(columns.items()))
+
+
+def extended(bits: Value, width: int) -> list[Value]:
+    """The bits of a two's complement number, sign-extended to ``width``."""
+    return [bits[min(i, len(bits) - 1)] for i in range(width)]

@@ -9,6 +9,8 @@ leg: the bare activation for the denormals ±1/2 (docs/dint.md, section 1).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Const, Mux, Value
 
 from dintmac.golden.formats import Format
@@ -17,7 +19,7 @@ from dintmac.hdl.architectures.partial_products import PartialProducts
 __all__ = ["radix4"]
 
 
-def radix4(format: Format, activation: Value, weight: Value) -> PartialProducts:
+def radix4(format: Format, activation: Value, weights: Sequence[Value]) -> PartialProducts:
     """Partial products of a code and an activation.
 
     Parameters
@@ -25,9 +27,10 @@ def radix4(format: Format, activation: Value, weight: Value) -> PartialProducts:
     format : Format
         Any integer or dINT format.
     activation : Value, 8 bits, two's complement
-    weight : Value, ``format.bits`` bits, a code
+    weights : one Value, ``format.bits`` bits, a code
     """
     products = PartialProducts()
+    (weight,) = weights
     code = Cat(weight, weight[-1]) if format.bits % 2 else weight
     denormal = Const(0, 1)
     if format.is_dint:

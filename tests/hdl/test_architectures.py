@@ -1,18 +1,30 @@
 # amaranth: UnusedElaboratable=no
+import collections
+import itertools
+from functools import cached_property
+
 import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal, signed
 from amaranth.sim import Simulator
 
 from dintmac.golden.formats import DINT4, INT4, INT8, dint, integer
-from dintmac.hdl.architectures import ARCHITECTURES, architecture_for, architectures_of
-from dintmac.hdl.inner_product import LanePartialProducts, behavioural_product
+from dintmac.hdl.architectures import (
+    ARCHITECTURES,
+    architecture_for,
+    architectures_of,
+)
+from dintmac.hdl.inner_product import GroupPartialProducts, behavioural_product
+from dintmac.hdl.operands import Operands
 
 FORMATS = [integer(b) for b in range(2, 9)] + [dint(b) for b in range(3, 9)]
-CASES = [(f, a) for f in FORMATS for a in architectures_of(f) if a.generator is not None]
+CASES = [(f, a) for f in FORMATS for a in architectures_of(f, resident=True) if a.generator]
+SINGLE = [(f, a) for f, a in CASES if a.group == 1]
+PAIRS = [(f, a) for f, a in CASES if a.group == 2]
 #: Every activation at the widths that are synthesized, corners and a stride at the others.
 ALL = range(-128, 128)
 SOME = [-128, -127, -1, 0, 1, 126, 127, *range(-121, 128, 17)]
+CORNERS = [-128, -85, -1, 0, 127]
 
 
 def run(module, testbench):
@@ -21,27 +33,120 @@ def run(module, testbench):
     simulator.run()
 
 
-@pytest.mark.parametrize(("format", "architecture"), CASES, ids=lambda case: case.name)
+class Group:
+    """A group of lanes behind its operands, read as the number that it adds to a heap."""
+
+    def __init__(self, format, architecture):
+        self.format = format
+        self.architecture = architecture
+        self.products = GroupPartialProducts(format, architecture)
+        self.operands = Operands(format=format, architecture=architecture, lanes=architecture.group)
+        self.module = Module()
+        self.module.submodules += [self.products, self.operands]
+        self.module.d.comb += self.products.operands.eq(self.operands.operands[0])
+
+    @cached_property
+    def masks(self):
+        """Which bits stand at a column."""
+        masks = collections.defaultdict(int)
+        for i, column in enumerate(self.products.columns):
+            masks[column] |= 1 << i
+        return masks
+
+    def total(self, ctx, activations, codes):
+        """What the group adds, its term included."""
+        for lane, (activation, code) in enumerate(zip(activations, codes, strict=True)):
+            ctx.set(self.operands.activations[lane], activation)
+            ctx.set(self.products.weights[lane], code)
+        bits = ~ctx.get(self.products.complements)
+        total = self.products.constant
+        for column, mask in self.masks.items():
+            total += (bits & mask).bit_count() << column
+        if self.architecture.activation_term is not None:
+            total += ~ctx.get(self.operands.term_n)
+        return total
+
+    def wrong(self, cases):
+        """The cases (activations, codes) whose total is not the sum of their products."""
+        cases = list(cases)
+        weights = np.array([codes for _, codes in cases], dtype=np.uint8)
+        products = self.format.to_units(weights) * np.array([a for a, _ in cases], dtype=np.int64)
+        expected_totals = products.sum(axis=1) + self.architecture.correction(self.format, weights)
+        found = []
+
+        async def testbench(ctx):
+            for (activations, codes), expected in zip(cases, expected_totals.tolist(), strict=True):
+                total = self.total(ctx, activations, codes)
+                if total != expected:
+                    found.append((activations, codes, total, expected))
+
+        run(self.module, testbench)
+        return found
+
+
+def case_id(case):
+    return case.name
+
+
+@pytest.mark.parametrize(("format", "architecture"), SINGLE, ids=case_id)
 def test_partial_products_add_up_to_every_product(format, architecture):
-    lane = LanePartialProducts(format, architecture.generator)
-    units = format.to_units(np.arange(format.codes, dtype=np.uint8)).tolist()
     activations = ALL if format in (INT8, INT4, DINT4) else SOME
-    wrong = []
+    cases = itertools.product(
+        itertools.product(activations), itertools.product(range(format.codes))
+    )
+    assert Group(format, architecture).wrong(cases) == []
 
-    async def testbench(ctx):
-        for activation in activations:
-            ctx.set(lane.activation, activation & 0xFF)
-            for code in range(format.codes):
-                ctx.set(lane.weight, code)
-                bits = ctx.get(lane.bits)
-                total = lane.constant
-                for i, column in enumerate(lane.columns):
-                    total += (bits >> i & 1) << column
-                if total != units[code] * activation:
-                    wrong.append((code, activation, total))
 
-    run(lane, testbench)
-    assert wrong == []
+@pytest.mark.parametrize("lane", [0, 1])
+@pytest.mark.parametrize(("format", "architecture"), PAIRS, ids=case_id)
+def test_pairs_add_up_to_products_of_every_code_in_one_lane(format, architecture, lane):
+    """Every code of a lane, with activations and the other lane at corners and at random."""
+    rng = np.random.default_rng(lane)
+    other = itertools.cycle(
+        [(a, w % format.codes) for a in CORNERS for w in (0, -1, format.codes // 2, 85)]
+        + list(
+            zip(
+                rng.integers(-128, 128, 99).tolist(),
+                rng.integers(0, format.codes, 99).tolist(),
+                strict=True,
+            )
+        )
+    )
+    cases = []
+    for a, w in itertools.product(SOME, range(format.codes)):
+        b, v = next(other)
+        cases.append(((a, b), (w, v)) if lane == 0 else ((b, a), (v, w)))
+    assert Group(format, architecture).wrong(cases) == []
+
+
+def test_pairs_of_4_bit_weights_add_up_to_every_sum_of_products():
+    """All pairs of weights, with activations at corners in one lane and a stride in the other."""
+    cases = itertools.product(
+        itertools.product(CORNERS, SOME), itertools.product(range(16), range(16))
+    )
+    assert Group(INT4, ARCHITECTURES["pair"]).wrong(cases) == []
+
+
+@pytest.mark.parametrize("name", ["pair", "fip"])
+def test_pairs_of_8_bit_weights_add_up_to_sums_of_products(name):
+    """All corners of both lanes, and 10,000 at random."""
+    rng = np.random.default_rng(3)
+    codes = [0, 1, 85, 127, 128, 129, 170, 255]
+    corners = itertools.product(
+        itertools.product(CORNERS, CORNERS), itertools.product(codes, codes)
+    )
+    random = zip(
+        rng.integers(-128, 128, (10_000, 2)).tolist(),
+        rng.integers(0, 256, (10_000, 2)).tolist(),
+        strict=True,
+    )
+    assert Group(INT8, ARCHITECTURES[name]).wrong([*corners, *random]) == []
+
+
+def test_a_planted_fault_is_found():
+    group = Group(DINT4, ARCHITECTURES["digits_folded"])
+    group.products.constant += 1
+    assert len(group.wrong([((3,), (5,))])) == 1
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
@@ -66,10 +171,27 @@ def test_behavioural_product_is_every_product(format):
     assert wrong == []
 
 
-def test_dint4_needs_no_more_bits_than_its_half_steps():
-    lane = LanePartialProducts(DINT4, ARCHITECTURES["digits"].generator)
-    assert max(lane.columns) == DINT4.product_bits - 1
-    assert len(lane.columns) == 21
+@pytest.mark.parametrize(
+    ("format", "name", "bits"),
+    [
+        (DINT4, "digits", 21),
+        (DINT4, "digits_folded", 19),
+        (INT4, "digits_folded", 18),
+        (INT4, "r4n", 18),
+        (INT8, "booth", 40),
+        (INT8, "booth_folded", 36),
+        (INT8, "r4n", 36),
+        (INT8, "pair", 72),
+        (INT8, "baugh_wooley", 64),
+    ],
+)
+def test_groups_put_this_many_bits_into_the_heap(format, name, bits):
+    assert len(GroupPartialProducts(format, ARCHITECTURES[name]).columns) == bits
+
+
+def test_dint4_needs_no_more_columns_than_its_half_steps():
+    columns = GroupPartialProducts(DINT4, ARCHITECTURES["digits"]).columns
+    assert max(columns) == DINT4.product_bits - 1
 
 
 @pytest.mark.parametrize(
@@ -84,3 +206,26 @@ def test_an_unknown_architecture_is_named_with_those_that_exist():
         ValueError, match="architecture of dINT4 must be one of digits, behavioural, not 'booth'"
     ):
         architecture_for(DINT4, "booth")
+
+
+def test_folded_architectures_are_for_resident_weights_alone():
+    with pytest.raises(ValueError, match=r"dINT4 must be one of .*, not 'digits_folded'"):
+        architecture_for(DINT4, "digits_folded")
+    assert architecture_for(DINT4, "digits_folded", resident=True).is_resident
+
+
+def test_correction_is_nought_where_nothing_is_folded():
+    codes = np.arange(16, dtype=np.uint8).reshape(2, 8)
+    assert ARCHITECTURES["digits"].correction(DINT4, codes).tolist() == [0, 0]
+
+
+def test_correction_fills_the_last_pair_with_zero_codes():
+    codes = np.array([[3, 250, 9]], dtype=np.uint8)
+    filled = np.array([[3, 250, 9, 0]], dtype=np.uint8)
+    fip = ARCHITECTURES["fip"]
+    assert fip.correction(INT8, codes).tolist() == fip.correction(INT8, filled).tolist()
+
+
+def test_correction_refuses_what_is_no_code():
+    with pytest.raises(ValueError, match="dINT4 codes must be 0 to 15, not 16"):
+        ARCHITECTURES["digits_folded"].correction(DINT4, np.array([16], dtype=np.uint8))

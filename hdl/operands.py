@@ -1,0 +1,101 @@
+# amaranth: UnusedElaboratable=no
+"""What sums share that multiply the same activations."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from dintmac.golden.formats import ACTIVATION_BITS, Format
+from dintmac.hdl.architectures import Architecture, PartialProducts
+from dintmac.hdl.bit_heap import BitHeap
+
+__all__ = ["Operands", "activations_layout", "operands_layout", "term_shape"]
+
+
+def activations_layout(lanes: int) -> data.ArrayLayout:
+    """``lanes`` INT8 activations, lane 0 in the least significant bits."""
+    return data.ArrayLayout(signed(ACTIVATION_BITS), lanes)
+
+
+def operands_layout(architecture: Architecture, lanes: int) -> data.ArrayLayout:
+    """The operands of all groups of an architecture, group 0 in the least significant bits."""
+    width = len(architecture.operands(_some_activations(architecture)))
+    return data.ArrayLayout(width, -(-lanes // architecture.group))
+
+
+def term_shape(format: Format, architecture: Architecture, lanes: int) -> Shape:
+    """The shape that holds every activation term of ``lanes`` lanes, where there is one."""
+    low, high = architecture.activation_term(_some_activations(architecture)).range
+    scale = -(-lanes // architecture.group) * architecture.activation_factor(format)
+    return signed(max((-low * scale - 1).bit_length(), (high * scale).bit_length()) + 1)
+
+
+class Operands(wiring.Component):
+    """Operands and activation term of an architecture, combinational.
+
+    Parameters
+    ----------
+    format : Format
+        Weight format.
+    architecture : Architecture
+    lanes : int
+        A last group that is not full is filled with noughts.
+
+    Members
+    -------
+    activations : In(ArrayLayout(signed(8), lanes))
+    operands : Out(ArrayLayout(…, groups))
+        What an :class:`InnerProduct` takes in the place of the activations.
+    term_n : Out(signed)
+        Complement of what it has to add; only where the architecture has an activation term.
+    """
+
+    def __init__(self, *, format: Format, architecture: Architecture, lanes: int):
+        self._format = format
+        self._architecture = architecture
+        self.identity = (type(self), format, architecture, lanes)
+        members = {
+            "activations": In(activations_layout(lanes)),
+            "operands": Out(operands_layout(architecture, lanes)),
+        }
+        if architecture.activation_term is not None:
+            members["term_n"] = Out(term_shape(format, architecture, lanes))
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        size = self._architecture.group
+        lanes = [Value.cast(activation).as_unsigned() for activation in self.activations]
+        lanes += [Const(0, ACTIVATION_BITS)] * (-len(lanes) % size)
+        groups = [lanes[i : i + size] for i in range(0, len(lanes), size)]
+        for output, group in zip(self.operands, groups, strict=True):
+            m.d.comb += output.eq(self._architecture.operands(group))
+        if self._architecture.activation_term is not None:
+            terms = [self._architecture.activation_term(group) for group in groups]
+            m.d.comb += self.term_n.eq(~self._sum(m, terms))
+        return m
+
+    def _sum(self, m: Module, terms: list[PartialProducts]) -> Value:
+        """The sum of all terms, times the architecture's factor."""
+        factor = self._architecture.activation_factor(self._format)
+        low = sum(term.range[0] for term in terms)
+        high = sum(term.range[1] for term in terms)
+        heap = BitHeap(max((-low - 1).bit_length(), high.bit_length()) + 1)
+        for term in terms:
+            m.d.comb += [signal.eq(value) for signal, value in term.definitions]
+            heap.add_constant(term.constant)
+            for column, bit in term.bits:
+                heap.add_bit(bit, column)
+        total = Signal(signed(heap.width))
+        m.d.comb += total.eq(heap.reduce(m))
+        scaled = BitHeap(len(self.term_n))
+        for column in range(factor.bit_length()):
+            if factor >> column & 1:
+                scaled.add_signed(Cat(Const(0, column), total))
+        return scaled.reduce(m)
+
+
+def _some_activations(architecture: Architecture) -> list[Value]:
+    return [Signal(ACTIVATION_BITS) for _ in range(architecture.group)]
