@@ -34,24 +34,17 @@ class PartialProducts:
         """Add a bit worth ``2 ** column``."""
         self.bits.append((column, bit))
 
-    def add_signed(self, column: int, bits: list[Value]) -> None:
-        """Add a two's complement number, its lowest bit worth ``2 ** column``.
-
-        The sign counts negative: it enters as its complement and a constant.
-        """
-        *lower, sign = bits
-        for i, bit in enumerate(lower):
-            self.add(column + i, bit)
-        self.add(column + len(lower), ~sign)
-        self.constant -= 1 << (column + len(lower))
-
     def add_signed(self, column: int, bits: Sequence[Value], *, negate: bool = False) -> None:
-        """Add or subtract a two's complement number, least significant bit first."""
+        """Add or subtract a two's complement number, its lowest bit worth ``2 ** column``.
+
+        What counts negative, the sign or all but the sign, enters as complement and constant.
+        """
         for i, bit in enumerate(bits):
             if negate == (i == len(bits) - 1):
                 self.add(column + i, bit)
             else:
-                self.subtract(column + i, bit)
+                self.add(column + i, ~bit)
+                self.constant -= 1 << (column + i)
 
     def add_selection(self, legs: Sequence[Leg]) -> None:
         """Add what the legs let pass, as an unsigned number."""
