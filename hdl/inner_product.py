@@ -39,6 +39,7 @@ class GroupPartialProducts(wiring.Component):
         self._format = format
         self._architecture = architecture
         self.identity = (type(self), format, architecture)
+        assert architecture.generator is not None
         width = operands_layout(architecture, architecture.group).elem_shape
         some = architecture.generator(
             format, Signal(width), [Signal(format.bits) for _ in range(architecture.group)]
@@ -55,8 +56,9 @@ class GroupPartialProducts(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        weights = list(self.weights)
-        products = self._architecture.generator(self._format, self.operands, weights)
+        generator = self._architecture.generator
+        assert generator is not None
+        products = generator(self._format, self.operands, list(self.weights))
         m.d.comb += [signal.eq(value) for signal, value in products.definitions]
         for output, (_, bit) in zip(self.complements, products.bits, strict=True):
             m.d.comb += output.eq(~bit)

@@ -27,6 +27,7 @@ def operands_layout(architecture: Architecture, lanes: int) -> data.ArrayLayout:
 
 def term_shape(format: Format, architecture: Architecture, lanes: int) -> Shape:
     """The shape that holds every activation term of ``lanes`` lanes, where there is one."""
+    assert architecture.activation_term is not None
     low, high = architecture.activation_term(_some_activations(architecture)).range
     scale = -(-lanes // architecture.group) * architecture.activation_factor(format)
     return signed(max((-low * scale - 1).bit_length(), (high * scale).bit_length()) + 1)

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.golden.formats import Format
 from dintmac.golden.matmul import matmul
+from dintmac.hdl.designs import Configuration
 from dintmac.hdl.verilog import Port
 from dintmac.sim.scoreboard import Expected
 from dintmac.sim.streams import CheckError, Payload
@@ -66,22 +68,22 @@ class DotProductModel:
 
 
 class TileModel:
-    """Partial sums plus activations times the resident weights.
+    """Partial sums plus activations times the resident weights, and the weights' correction.
 
     Parameters
     ----------
-    format : Format
+    configuration : Configuration
     ports : mapping of str to Port
         Those of the design.
-    rows : int
-        Transfers of weights that make a set.
     """
 
-    def __init__(self, format: Format, ports: Mapping[str, Port], *, rows: int) -> None:
-        self._format = format
+    def __init__(self, configuration: Configuration, ports: Mapping[str, Port]) -> None:
+        self._format = configuration.format
+        self._correction = configuration.build().correction
         self._ports = ports
         self._weights = ports.get("i_weight_weights") or ports["i_weights"]
-        self._rows = rows
+        #: Transfers of weights that make a set.
+        self._rows = configuration.parameters.get("rows", 1)
         self._resident: tuple[int, ...] | None = None
         self._vectors: list[tuple[tuple[int, ...], Payload]] = []
         self._shadow: list[int] = []
@@ -124,8 +126,9 @@ class TileModel:
         values = addends.copy()
         for start, end in _runs([weights for weights, _ in vectors]):
             codes = self._matrix(vectors[start][0])
-            products = matmul(rows[start:end], codes, self._format)
-            values[start:end] += products.reshape(values[start:end].shape)
+            sums = matmul(rows[start:end], codes, self._format) + self._correction(codes)
+            values[start:end] += sums.reshape(values[start:end].shape)
+        values = narrow(values, self._ports["i_partial_sums"].element_bits, Overflow.WRAP)
 
         def explain(index: int) -> str:
             weights, payload = vectors[index]
@@ -157,8 +160,8 @@ class ProcessingElementModel(TileModel):
     A swap takes what was loaded last, also if it has been taken before.
     """
 
-    def __init__(self, format: Format, ports: Mapping[str, Port]) -> None:
-        super().__init__(format, ports, rows=1)
+    def __init__(self, configuration: Configuration, ports: Mapping[str, Port]) -> None:
+        super().__init__(configuration, ports)
         self._waiting: deque[tuple[tuple[int, ...], Payload]] = deque()
 
     def observe(self, stream: str, payload: Payload) -> int:

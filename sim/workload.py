@@ -354,11 +354,20 @@ def _weight_rows(bench: Bench, cut: Plan) -> Iterator[Payload]:
             yield from bench.weight_set(cut.weights(depth_block, output_block))
 
 
+def _start(bench: Bench, cut: Plan, output_block: int) -> NDArray[np.int64]:
+    """Partial sums of the first pass, shape (1, columns, outputs): noughts, less corrections."""
+    weights = [cut.weights(block, output_block) for block in range(cut.depth_blocks)]
+    return bench.start(np.concatenate(weights), 0)[np.newaxis]
+
+
 class _Feedback:
     """Keeps the sums of each block of outputs and puts them into its next pass, still packed."""
 
     def __init__(self, bench: Bench, cut: Plan) -> None:
-        self.sums = [[0] * cut.vectors for _ in range(cut.output_blocks)]
+        self.sums = [
+            bench.pack("i_partial_sums", _start(bench, cut, block)) * cut.vectors
+            for block in range(cut.output_blocks)
+        ]
         self._bench = bench
         self._cut = cut
         self._received = 0

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.golden.formats import ACTIVATION_MAX, ACTIVATION_MIN, Format
 from dintmac.hdl.designs import Configuration
 from dintmac.synth.netlist import Netlist, Simulation
@@ -326,6 +327,7 @@ class _Sets:
     activations : (copies, sets, vectors, lanes)
     partial_sums : (copies, sets, vectors, outputs)
     expected : as partial_sums
+        With the correction of resident architectures, modulo the width of partial sums.
     """
 
     format: Format
@@ -344,9 +346,10 @@ class _Sets:
 
 
 def _resident_sets(
-    format: Format, outputs: int, lanes: int, depth: int, rng: np.random.Generator
+    configuration: Configuration, outputs: int, lanes: int, rng: np.random.Generator
 ) -> _Sets:
     """Two sets in which every lane meets every pair, and a third with operands at the extremes."""
+    format, depth = configuration.format, configuration.parameters["depth"]
     copies = _copies(format)
     chunks = 2 * copies // format.codes
     vectors = max(256 // chunks, 8)
@@ -369,20 +372,25 @@ def _resident_sets(
     at_limit = rng.random(shape) < 0.25
     partial_sums = np.where(at_limit, limits, rng.integers(low, high, shape, endpoint=True))
     products = np.einsum("csvl,csol->csvo", activations, _units(format, codes))
-    return _Sets(format, codes, activations, partial_sums, partial_sums + products)
+    correction = configuration.build().correction(codes.astype(np.uint8))
+    sums = partial_sums + products + correction[:, :, np.newaxis]
+    expected = narrow(sums, format.accumulator_bits(depth), Overflow.WRAP)
+    return _Sets(format, codes, activations, partial_sums, expected)
 
 
 def _check_tile(netlist: Netlist, configuration: Configuration, rng: np.random.Generator) -> Check:
     sizes = configuration.parameters
     rows, lanes, columns = sizes["rows"], sizes["lanes"], sizes["columns"]
     all_outputs = columns * sizes["outputs"]
-    sets = _resident_sets(configuration.format, all_outputs, rows * lanes, sizes["depth"], rng)
+    sets = _resident_sets(configuration, all_outputs, rows * lanes, rng)
     copies, count, vectors, _ = sets.activations.shape
-    # A set is shifted in from the last row to the first.
-    weights = sets.codes.reshape(copies, count, all_outputs, rows, lanes)[:, :, :, ::-1]
-    weights = weights.transpose(0, 1, 3, 2, 4).reshape(copies, count * rows, -1)
+    # The last set is loaded anew for each of its vectors: swaps come faster than they pass.
+    codes = np.concatenate([sets.codes, *[sets.codes[:, -1:]] * (vectors - 1)], axis=1)
     swap = np.zeros((copies, count, vectors, 1), dtype=np.uint8)
-    swap[:, :, 0] = 1
+    swap[:, :, 0] = swap[:, -1] = 1
+    # A set is shifted in from the last row to the first.
+    weights = codes.reshape(copies, -1, all_outputs, rows, lanes)[:, :, :, ::-1]
+    weights = weights.transpose(0, 1, 3, 2, 4).reshape(copies, -1, all_outputs * lanes)
 
     def stream(values: Integers) -> Integers:
         return values.reshape(copies, count * vectors, -1)
@@ -400,7 +408,7 @@ def _check_tile(netlist: Netlist, configuration: Configuration, rng: np.random.G
     chances = rng.choice(_CHANCES, copies)
     results = np.full(copies, count * vectors)
     sink = _Sink("o_partial_sums", stream(sets.expected), results, chances, sets.describe)
-    limit = 20 * count * (vectors + rows + columns) + 200
+    limit = 20 * count * vectors * (rows + columns) + 200
     return _run_streams(netlist, sources, sink, rng, resets=True, limit=limit)
 
 
@@ -410,8 +418,12 @@ class _ElementModel:
     Registers that nothing has written yet are not known and not compared.
     """
 
-    def __init__(self, format: Format, copies: int, outputs: int, lanes: int) -> None:
-        self._format = format
+    def __init__(self, configuration: Configuration, copies: int) -> None:
+        sizes = configuration.parameters
+        outputs, lanes = sizes["outputs"], sizes["lanes"]
+        self._format = configuration.format
+        self._width = self._format.accumulator_bits(sizes["depth"])
+        self._correction = configuration.build().correction
         self.shadow = np.zeros((copies, outputs, lanes), dtype=np.int64)
         self.resident = np.zeros_like(self.shadow)
         self.activations = np.zeros((copies, lanes), dtype=np.int64)
@@ -448,7 +460,9 @@ class _ElementModel:
         computes = drive.enable & self.valid
         takes = drive.enable & drive.valid
         products = np.einsum("cl,col->co", self.activations, _units(self._format, self.resident))
-        self.partial_sums[computes] = (drive.partial_sums + products)[computes]
+        correction = self._correction(self.resident.astype(np.uint8))
+        sums = narrow(drive.partial_sums + products + correction, self._width, Overflow.WRAP)
+        self.partial_sums[computes] = sums[computes]
         self.known["o_partial_sums"] |= computes
         swaps = takes & drive.swap
         self.resident[swaps] = self.shadow[swaps]
@@ -490,10 +504,10 @@ class _ElementInputs:
 def _check_processing_element(
     netlist: Netlist, configuration: Configuration, rng: np.random.Generator
 ) -> Check:
-    format, sizes = configuration.format, configuration.parameters
-    sets = _resident_sets(format, sizes["outputs"], sizes["lanes"], sizes["depth"], rng)
-    copies, count, vectors, lanes = sets.activations.shape
-    model = _ElementModel(format, copies, sizes["outputs"], lanes)
+    sizes = configuration.parameters
+    sets = _resident_sets(configuration, sizes["outputs"], sizes["lanes"], rng)
+    copies, count, vectors, _ = sets.activations.shape
+    model = _ElementModel(configuration, copies)
     sim = Simulation(netlist, copies, rng)
     every = np.arange(copies)
     enable_chance, valid_chance = rng.choice(_CHANCES, copies), rng.choice(_CHANCES, copies)

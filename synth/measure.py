@@ -35,7 +35,8 @@ Progress = Callable[[int, int, Record], None]
 #: Areas are sums of decimal fractions; what lies below this is binary noise.
 _DECIMALS = 6
 
-_PRODUCTS = re.compile(r"_lane_partial_products(_\d+)?$")
+#: What makes partial products, and what outputs share for them.
+_PRODUCTS = re.compile(r"_(group_partial_products|operands)(_\d+)?$")
 _ACCUMULATION = re.compile(r"_inner_product(_\d+)?$")
 
 

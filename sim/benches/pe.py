@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.hdl.designs import Configuration
 from dintmac.sim.benches.operands import (
     all_activations,
@@ -194,8 +195,9 @@ class Bench(Testbench):
         super().__init__(handle, configuration, rng)
         sizes = configuration.parameters
         self.lanes, self.outputs = sizes["lanes"], sizes["outputs"]
+        self._correction = configuration.build().correction
         self.scoreboard = self.add_scoreboard(
-            ProcessingElementModel(self.format, handle.ports), "o_partial_sums", "partial_sums"
+            ProcessingElementModel(configuration, handle.ports), "o_partial_sums", "partial_sums"
         )
         self.vectors = StreamDriver(handle, _WEST)
         self.partial_sums = PartialSums(handle, self.scoreboard)
@@ -241,6 +243,11 @@ class Bench(Testbench):
             self.rng.integers(room * low, room * high, (count, self.outputs), endpoint=True),
             swap,
         )
+
+    def start(self, codes: NDArray[np.uint8], value: int) -> NDArray[np.int64]:
+        """Partial sums that begin a sum at ``value``: less the correction of all its codes."""
+        width = self.handle.ports["i_partial_sums"].element_bits
+        return narrow(value - self._correction(codes), width, Overflow.WRAP)
 
     def random_weights(self, count: int) -> list[Payload]:
         """``count`` sets of random codes."""
@@ -307,10 +314,11 @@ async def test_reaches_the_bounds_of_the_accumulator(bench: Bench) -> None:
     rest = bench.parameters["depth"] - bench.lanes
     bounds = bench.format.product_range()
     for (activation, code), bound in zip((pairs[0], pairs[-1]), bounds, strict=True):
-        await bench.load(np.full((bench.outputs, bench.lanes), code, dtype=np.uint8))
+        codes = np.full((bench.outputs, bench.lanes), code, dtype=np.uint8)
+        await bench.load(codes)
         bench.send_vectors(
             np.full((1, bench.lanes), activation, dtype=np.int8),
-            np.full((1, bench.outputs), rest * bound),
+            bench.start(codes, rest * bound)[np.newaxis],
             np.array([True]),
         )
         await bench.drain(timeout=100)

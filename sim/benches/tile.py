@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.hdl.designs import Configuration
 from dintmac.sim.benches.operands import (
     all_activations,
@@ -33,8 +34,9 @@ class Bench(Testbench):
         self.rows, self.lanes = sizes["rows"], sizes["lanes"]
         self.weights_shape = (sizes["rows"], sizes["columns"], sizes["outputs"], sizes["lanes"])
         self.sums_shape = (sizes["columns"], sizes["outputs"])
+        self._correction = configuration.build().correction
         self.scoreboard = self.add_scoreboard(
-            TileModel(self.format, handle.ports, rows=self.rows), "o_partial_sums", "partial_sums"
+            TileModel(configuration, handle.ports), "o_partial_sums", "partial_sums"
         )
         # The model sees a vector before weights of the same cycle, which are not yet loaded.
         self.i = self.add_input("i", self.scoreboard)
@@ -44,6 +46,18 @@ class Bench(Testbench):
     def weight_set(self, codes: NDArray[np.uint8]) -> list[Payload]:
         """Transfers of a set of codes, shape ``weights_shape``: the last row first."""
         return self.payloads("i_weight", weights=codes[::-1])
+
+    def start(self, codes: NDArray[np.uint8], value: ArrayLike) -> NDArray[np.int64]:
+        """Partial sums, shape ``sums_shape``, that begin a sum at ``value``.
+
+        That is less the correction of codes of shape (rows, columns, outputs, lanes), where a sum
+        may have passed more rows than the tile has.
+        """
+        by_output = np.moveaxis(codes, 0, 2)
+        blocks = by_output.reshape(*self.sums_shape, -1, self.rows * self.lanes)
+        correction = self._correction(blocks).sum(axis=-1)
+        width = self.handle.ports["i_partial_sums"].element_bits
+        return narrow(np.asarray(value) - correction, width, Overflow.WRAP)
 
     def random_weight_set(self) -> list[Payload]:
         """A set of random codes."""
@@ -139,11 +153,13 @@ async def test_reaches_the_bounds_of_the_accumulator(bench: Bench) -> None:
     for (activation, code), bound in zip(pairs[[0, -1]], bounds, strict=True):
         weights = np.full(bench.weights_shape, code, dtype=np.uint8)
         activations = np.full((2, products), activation, dtype=np.int8)
-        sums = np.full((2, *bench.sums_shape), rest * bound)
+        sums = np.stack([bench.start(weights, rest * bound)] * 2)
         bench.i_weight.send(bench.weight_set(weights))
         bench.i.send(bench.vectors(activations, sums))
     mixed = np.where(np.arange(bench.lanes) % 2, pairs[0, 1], pairs[-1, 1]).astype(np.uint8)
-    bench.i_weight.send(bench.weight_set(np.broadcast_to(mixed, bench.weights_shape)))
+    weights = np.broadcast_to(mixed, bench.weights_shape)
+    sums = np.stack([bench.start(weights, rest * bounds[1])] * 2)
+    bench.i_weight.send(bench.weight_set(weights))
     bench.i.send(bench.vectors(activations, sums))
     await bench.finish(timeout=500)
     words = [transfer.payload["partial_sums"] for transfer in bench.scoreboard.outputs]

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In
 
 from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.hdl.architectures import architectures_of
-from dintmac.hdl.designs import DESIGNS, Configuration
+from dintmac.hdl.designs import DESIGNS, RESIDENT, Configuration
 from dintmac.hdl.verilog import FlatPorts, export
 from dintmac.hdl.yosys import find_yosys
 
@@ -21,7 +21,7 @@ CASES = [
     pytest.param(Configuration(d, f, a.name), id=f"{d}-{f.name}-{a.name}")
     for d in DESIGNS
     for f in (INT8, INT4, DINT4)
-    for a in architectures_of(f)
+    for a in architectures_of(f, resident=d in RESIDENT)
 ]
 BIG_TILE = Configuration(
     "tile", DINT4, "", {"depth": 64, "lanes": 2, "outputs": 1, "rows": 4, "columns": 5}
@@ -81,8 +81,9 @@ def test_alike_processing_elements_are_one_module():
     modules = re.findall(r"(?m)^module (\w+)", verilog)
     assert sorted(modules) == [
         "tile",
+        "tile_group_partial_products",
         "tile_inner_product",
-        "tile_lane_partial_products",
+        "tile_operands",
         "tile_processing_element",
         "tile_weight_stationary_tile",
     ]

@@ -7,6 +7,7 @@ import pytest
 
 from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.golden.matmul import matmul
+from dintmac.hdl.architectures import architectures_of
 from dintmac.hdl.designs import Configuration
 from dintmac.sim.simulators import SIMULATORS, SimulatorMissingError
 from dintmac.sim.workload import Workload, load, plan, run_workload
@@ -56,6 +57,17 @@ def test_equals_the_golden_product_on_other_simulators(name):
     result = run_workload(workload, tile(), SIMULATORS[name], progress=reports.append)
     assert result.mismatches == 0
     assert all(0 <= fraction <= 1 for fraction in reports)
+
+
+@pytest.mark.parametrize("format", [DINT4, INT4, INT8], ids=lambda format: format.name)
+def test_the_first_partial_sums_make_up_for_corrections(format):
+    """Also of weights that only fill up a block."""
+    sizes = {"rows": 2, "columns": 2, "lanes": 3, "outputs": 2, "depth": 64}
+    workload = random_workload(7, 20, 5, format)
+    for architecture in architectures_of(format, resident=True):
+        if architecture.is_resident:
+            resident = Configuration("tile", format, architecture.name, sizes)
+            assert run_workload(workload, resident, AMARANTH).mismatches == 0
 
 
 def test_extremes_accumulate_over_all_passes():

@@ -24,7 +24,7 @@ def test_instances_are_counted_through_the_hierarchy(mapped):
     _, netlist = mapped("pe", "dint4", **SIZES)
     counts = netlist.instances()
     assert counts["pe_inner_product"] == 3
-    assert counts["pe_lane_partial_products"] == 6
+    assert counts["pe_group_partial_products"] == 6
     assert counts["pe"] == 1
 
 
