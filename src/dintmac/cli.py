@@ -368,6 +368,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _add_configuration(verb: argparse.ArgumentParser) -> None:
+    from dintmac.hdl.architectures import ARCHITECTURES
     from dintmac.hdl.designs import DEFAULTS
 
     verb.add_argument("design", metavar="DESIGN", help=_DESIGN_HELP)
@@ -380,8 +381,8 @@ def _add_configuration(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--architecture",
         metavar="NAME",
-        help="booth (integers of more than 4 bits), digits (dINT and integers of up to 4 bits) "
-        "or behavioural (the first that suits the format if not given)",
+        help=f"how products are made: {', '.join(ARCHITECTURES)} (the first that suits the format "
+        "if not given)",
     )
     for size, meaning in _SIZES.items():
         defaults = ", ".join(f"{d} {sizes[size]}" for d, sizes in DEFAULTS.items() if size in sizes)
