@@ -1,0 +1,266 @@
+"""Energy of a mapped netlist: activity times what the tables of its Liberty file say.
+
+A transition of a net takes half of C·V², with the capacitances of the pins on it, and what
+`internal_power` states for the pins that move. Rising and falling transitions are equally many,
+so their mean counts. Wires are not part of a mapped netlist: their capacitance is nought unless it
+is given. docs/energy.md has the formulas.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dintmac.synth.activity import Activity, Circuit, Instances
+from dintmac.synth.tables import CellTables, Energy, Technology, condition
+
+__all__ = ["PARTS", "Electrical", "EnergyReport", "energy_of", "part_of"]
+
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+
+#: Where dynamic energy goes.
+PARTS = ("clock", "registers", "products", "accumulation", "control", "inputs")
+
+_PRODUCTS = re.compile(r"_lane_partial_products(_\d+)?$")
+_ACCUMULATION = re.compile(r"_inner_product(_\d+)?$")
+
+#: Rounds in which slews and what they hang on are computed; the third changes energies by less
+#: than a part in a thousand.
+_ROUNDS = 3
+#: Time steps in the median delay of a netlist's cells.
+_STEPS = 8
+
+
+def part_of(module: str) -> str:
+    """Whether the logic of a module is ``products``, ``accumulation`` or ``control``."""
+    if _PRODUCTS.search(module):
+        return "products"
+    return "accumulation" if _ACCUMULATION.search(module) else "control"
+
+
+class Electrical:
+    """Loads, slews and delays of a circuit's nets.
+
+    Slews are those of the drivers at their real loads, and of their inputs' slews, averaged over
+    edges and arcs; ports and clocks have the median of all others.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    technology : Technology
+    wire : float
+        Capacitance in fF that a wire adds for each pin that it goes to.
+
+    Attributes
+    ----------
+    loads : float64 array, shape (nets,)
+        In fF.
+    slews, delays : float64 arrays, shape (nets,)
+        In ns; a delay is from the input of the net's driver, for registers and ports from the
+        edge of the clock. Ports are as late as the median register.
+    """
+
+    def __init__(self, circuit: Circuit, technology: Technology, *, wire: float = 0.0) -> None:
+        self.circuit = circuit
+        self.technology = technology
+        self.loads = np.zeros(circuit.nets)
+        for kind, group in circuit.instances.items():
+            cell = technology.cells[kind]
+            for pin in (*group.model.inputs, *([group.model.clock] if group.model.clock else [])):
+                np.add.at(self.loads, group.nets[pin], cell.pins[pin].capacitance + wire)
+        self.slews = np.zeros(circuit.nets)
+        self.delays = np.zeros(circuit.nets)
+        ports = [*circuit.inputs.values(), [circuit.clock]]
+        for _ in range(_ROUNDS):
+            self._propagate()
+            driven = self.slews[self._driven()]
+            self.slews[np.concatenate(ports)] = np.median(driven) if len(driven) else 0.0
+        registers = [
+            self.delays[group.nets[pin]]
+            for group in circuit.instances.values()
+            if group.model.registers
+            for pin in group.model.outputs
+        ]
+        if registers:
+            self.delays[np.concatenate(ports)] = np.median(np.concatenate(registers))
+
+    def _driven(self) -> NDArray[np.intp]:
+        groups = self.circuit.logic().values()
+        nets = [group.nets[pin] for group in groups for pin in group.model.outputs]
+        return np.concatenate([np.zeros(0, dtype=np.intp), *nets])
+
+    def _propagate(self) -> None:
+        slews = self.slews.copy()
+        for kind, group in self.circuit.instances.items():
+            for pin in group.model.outputs:
+                net = group.nets[pin]
+                load = self.loads[net]
+                arcs = [
+                    (arc, slews[group.nets[arc.related]])
+                    for arc in self.technology.cells[kind].pins[pin].delays
+                    if arc.related in group.nets
+                ]
+                delays = [t.at(slew, load) for arc, slew in arcs for t in arc.delays]
+                transitions = [t.at(slew, load) for arc, slew in arcs for t in arc.slews]
+                self.delays[net] = np.mean(delays, axis=0) if delays else 0.0
+                self.slews[net] = np.mean(transitions, axis=0) if transitions else 0.0
+
+    def steps(self, resolution: float | None = None) -> tuple[NDArray[np.int64], float]:
+        """Delays in whole time steps, and the length of a step in ns.
+
+        Parameters
+        ----------
+        resolution : float, optional
+            Length of a step in ns; by default an eighth of the median delay of the logic.
+        """
+        step = resolution or float(np.median(self.delays[self._driven()])) / _STEPS
+        return np.maximum(np.rint(self.delays / step), 1).astype(np.int64), step
+
+
+@dataclass(frozen=True)
+class EnergyReport:
+    """Energy of a circuit.
+
+    Attributes
+    ----------
+    dynamic_fj : dict of str to float
+        Energy of a cycle in fJ, by part:
+
+        - ``clock``: clock nets, clock gates, and what a clock edge takes inside flip-flops;
+        - ``registers``: outputs and data inputs of flip-flops;
+        - ``products``: logic of the lanes;
+        - ``accumulation``: adders;
+        - ``control``: all other logic;
+        - ``inputs``: the capacitance of what the input ports drive, which others charge.
+    internal_fj, switching_fj : float
+        The sum of ``dynamic_fj``, as inside of cells and on nets.
+    leakage_nw : float
+    """
+
+    dynamic_fj: dict[str, float]
+    internal_fj: float
+    switching_fj: float
+    leakage_nw: float
+
+
+def energy_of(electrical: Electrical, activity: Activity) -> EnergyReport:
+    """The energy that an activity takes.
+
+    Parameters
+    ----------
+    electrical : Electrical
+    activity : Activity
+        Of the same circuit.
+
+    Raises
+    ------
+    LibraryError
+        If a condition of the library is no expression over the pins of its cell.
+    """
+    circuit, technology = electrical.circuit, electrical.technology
+    of_nets = electrical.loads * technology.voltage**2 / 2 * activity.toggles
+    parts: Counter[str] = Counter(dict.fromkeys(PARTS, 0.0))
+    parts["clock"] += float(of_nets[circuit.clock])
+    parts["inputs"] += sum(float(of_nets[nets].sum()) for nets in circuit.inputs.values())
+    switching = sum(parts.values())
+    internal = leakage = 0.0
+    for kind, group in circuit.instances.items():
+        cell = technology.cells[kind]
+        states = activity.states[kind]
+        drives = np.sum([of_nets[group.nets[pin]] for pin in group.model.outputs], axis=0)
+        switching += float(drives.sum())
+        parts += _logic_parts(group, drives)
+        for pin in group.nets:
+            inside = _internal(electrical, activity, group, pin)
+            internal += float(inside.sum())
+            parts += _pin_parts(group, pin, inside)
+        leakage += float((_leakage(cell, group.model.pins) @ states).sum())
+    return EnergyReport(dict(parts), internal, switching, leakage)
+
+
+def _logic_parts(group: Instances, energies: Floats) -> Counter[str]:
+    """Energies of instances by the part that they are in."""
+    model = group.model
+    if model.clock:
+        return Counter({"clock" if model.gate else "registers": float(energies.sum())})
+    parts: Counter[str] = Counter()
+    for module, energy in zip(group.modules, energies, strict=True):
+        parts[part_of(module)] += float(energy)
+    return parts
+
+
+def _pin_parts(group: Instances, pin: str, energies: Floats) -> Counter[str]:
+    if pin == group.model.clock:
+        return Counter({"clock": float(energies.sum())})
+    return _logic_parts(group, energies)
+
+
+def _internal(electrical: Electrical, activity: Activity, group: Instances, pin: str) -> Floats:
+    """Energy a cycle that each instance takes inside for the transitions of a pin."""
+    if pin in group.model.outputs:
+        return _internal_of_output(electrical, activity, group, pin)
+    return _internal_of_input(electrical, activity, group, pin)
+
+
+def _internal_of_input(
+    electrical: Electrical, activity: Activity, group: Instances, pin: str
+) -> Floats:
+    net, states = group.nets[pin], activity.states[group.model.kind]
+    total = np.zeros(len(net))
+    energies = electrical.technology.cells[group.model.kind].pins[pin].energies
+    for energy, applies in _cases(energies, group.model.pins):
+        total += (applies @ states) * energy.at(electrical.slews[net], 0.0)
+    return total * activity.toggles[net]
+
+
+def _internal_of_output(
+    electrical: Electrical, activity: Activity, group: Instances, pin: str
+) -> Floats:
+    """Each arc's energy counts as often as its input is likely to have caused a transition.
+
+    That is the input's number of transitions times the probability of states in which the arc's
+    condition holds and the output follows the input.
+    """
+    model, net = group.model, group.nets[pin]
+    total, weights = np.zeros(len(net)), np.zeros(len(net))
+    energies = electrical.technology.cells[model.kind].pins[pin].energies
+    for energy, applies in _cases(energies, model.pins):
+        if energy.related not in group.nets:
+            continue
+        related = group.nets[energy.related]
+        follows = applies & model.flips(energy.related, pin)
+        weight = activity.toggles[related] * (follows @ activity.states[model.kind])
+        weights += weight
+        total += weight * energy.at(electrical.slews[related], electrical.loads[net])
+    mean = np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
+    return mean * activity.toggles[net]
+
+
+def _cases(
+    energies: tuple[Energy, ...], pins: dict[str, Booleans]
+) -> Iterator[tuple[Energy, Booleans]]:
+    """Each energy with the states in which it applies: one without condition covers the rest."""
+    every = np.ones_like(next(iter(pins.values())))
+    for energy in energies:
+        if energy.when is not None:
+            yield energy, condition(energy.when)(pins)
+            continue
+        others = [e.when for e in energies if e.related == energy.related and e.when]
+        named = [condition(when)(pins) for when in others]
+        yield energy, every & ~np.any(named, axis=0) if named else every
+
+
+def _leakage(cell: CellTables, pins: dict[str, Booleans]) -> Floats:
+    """Leakage of each state in nW."""
+    total, named = np.zeros(len(next(iter(pins.values())))), np.zeros(1, dtype=bool)
+    for when, value in cell.leakages:
+        applies = condition(when)(pins)
+        total = total + applies * value
+        named = named | applies
+    return np.where(named, total, cell.leakage)
