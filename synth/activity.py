@@ -97,32 +97,40 @@ class CellModel:
     def pins(self) -> dict[str, Booleans]:
         """Values of all pins in every state, shape (2 ** variables,).
 
-        Bit i of a state is input i; registers follow, and the clock is last.
+        Bit i of a state is input i; registers follow, and the clock is last. Outputs are low in
+        states that are not :attr:`possible`.
         """
-        rows = np.arange(1 << self.variables)
-        planes = [int(sum(1 << int(r) for r in rows[(rows >> i & 1) == 1])) for i in self._bits]
-        inputs, state = planes[: len(self.inputs)], planes[len(self.inputs) :][: self.registers]
-        outputs, _ = self.step(inputs, state, (1 << len(rows)) - 1)
-        if self.gate:
-            outputs = [outputs[0] & planes[-1]]
-        names = (*self.inputs, *([self.clock] if self.clock else []), *self.outputs)
-        known = [*inputs, *([planes[-1]] if self.clock else []), *outputs]
-        return {
-            name: np.array([bool(plane >> int(row) & 1) for row in rows])
-            for name, plane in zip(names, known, strict=True)
-        }
-
-    @property
-    def _bits(self) -> range:
-        return range(self.variables)
+        bits = self._bits
+        named = dict(zip(self.inputs, bits, strict=False))
+        if self.clock:
+            named[self.clock] = bits[-1]
+        outputs = [self._outputs(state) or [False] * len(self.outputs) for state in bits.T]
+        columns = zip(*outputs, strict=True)
+        return named | {o: np.array(c) for o, c in zip(self.outputs, columns, strict=True)}
 
     @cached_property
     def possible(self) -> Booleans:
-        """States in which doubled registers agree."""
-        rows = np.arange(1 << self.variables)
+        """States in which doubled registers agree and no asynchronous reset is active."""
         first = len(self.inputs)
-        bits = [rows >> (first + i) & 1 for i in range(self.registers)]
-        return np.all([bit == bits[0] for bit in bits], axis=0) if bits else rows >= 0
+        registers = self._bits[first : first + self.registers]
+        agree = (registers == registers[:1]).all(axis=0)
+        return agree & [self._outputs(state) is not None for state in self._bits.T]
+
+    @property
+    def _bits(self) -> Booleans:
+        """Variables in every state, shape (variables, 2 ** variables)."""
+        rows = np.arange(1 << self.variables)
+        return (rows >> np.arange(self.variables)[:, np.newaxis] & 1).astype(bool)
+
+    def _outputs(self, state: Booleans) -> list[bool] | None:
+        """Outputs in a state; None while a reset is active."""
+        values = [int(bit) for bit in state]
+        first = len(self.inputs)
+        try:
+            outputs, _ = self.step(values[:first], values[first : first + self.registers], 1)
+        except NetlistError:
+            return None
+        return [bool(output) and (not self.gate or bool(state[-1])) for output in outputs]
 
     def flips(self, pin: str, output: str) -> Booleans:
         """States in which a change of ``pin`` changes ``output``; all of them for a clock."""

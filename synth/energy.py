@@ -175,11 +175,11 @@ def energy_of(electrical: Electrical, activity: Activity) -> EnergyReport:
         states = activity.states[kind]
         drives = np.sum([of_nets[group.nets[pin]] for pin in group.model.outputs], axis=0)
         switching += float(drives.sum())
-        parts += _logic_parts(group, drives)
+        parts.update(_logic_parts(group, drives))
         for pin in group.nets:
             inside = _internal(electrical, activity, group, pin)
             internal += float(inside.sum())
-            parts += _pin_parts(group, pin, inside)
+            parts.update(_pin_parts(group, pin, inside))
         leakage += float((_leakage(cell, group.model.pins) @ states).sum())
     return EnergyReport(dict(parts), internal, switching, leakage)
 
