@@ -12,7 +12,7 @@ restarts the delay of an edge before it; here the edge comes when it was due.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -38,7 +38,9 @@ _ONES = np.array([number.bit_count() for number in range(1 << 16)], dtype=np.uin
 
 def _count(words: Words) -> NDArray[np.int64]:
     """Ones in each row."""
-    return _ONES[np.ascontiguousarray(words).view(np.uint16)].sum(axis=-1, dtype=np.int64)
+    ones: NDArray[np.int64]
+    ones = _ONES[np.ascontiguousarray(words).view(np.uint16)].sum(axis=-1, dtype=np.int64)
+    return ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,14 +115,16 @@ class CellModel:
         """States in which doubled registers agree and no asynchronous reset is active."""
         first = len(self.inputs)
         registers = self._bits[first : first + self.registers]
-        agree = (registers == registers[:1]).all(axis=0)
-        return agree & [self._outputs(state) is not None for state in self._bits.T]
+        agree: Booleans = (registers == registers[:1]).all(axis=0)
+        free = np.array([self._outputs(state) is not None for state in self._bits.T])
+        return agree & free
 
     @property
     def _bits(self) -> Booleans:
         """Variables in every state, shape (variables, 2 ** variables)."""
         rows = np.arange(1 << self.variables)
-        return (rows >> np.arange(self.variables)[:, np.newaxis] & 1).astype(bool)
+        bits: Booleans = (rows >> np.arange(self.variables)[:, np.newaxis] & 1) == 1
+        return bits
 
     def _outputs(self, state: Booleans) -> list[bool] | None:
         """Outputs in a state; None while a reset is active."""
@@ -138,7 +142,8 @@ class CellModel:
             return np.ones(1 << self.variables, dtype=bool)
         rows = np.arange(1 << self.variables)
         values = self.pins[output]
-        return values != values[rows ^ (1 << self.inputs.index(pin))]
+        flipped: Booleans = values[rows ^ (1 << self.inputs.index(pin))]
+        return values ^ flipped
 
 
 def _gate_step(inputs: list[Any], state: list[Any], mask: Any) -> tuple[list[Any], list[Any]]:
@@ -236,6 +241,12 @@ class Circuit:
         """Instances that are neither registers nor clock gates."""
         return {kind: group for kind, group in self.instances.items() if not group.model.clock}
 
+    @staticmethod
+    def outputs_of(groups: Iterable[Instances]) -> Indices:
+        """Nets that groups of cells drive."""
+        nets = [group.nets[pin] for group in groups for pin in group.model.outputs]
+        return np.concatenate([np.zeros(0, dtype=np.intp), *nets])
+
 
 @dataclass(frozen=True, eq=False)
 class Activity:
@@ -329,7 +340,7 @@ class TimedSimulation:
         self._cycles = 0
         self._toggles = np.zeros(self.circuit.nets, dtype=np.int64)
         self._settled = np.zeros(self.circuit.nets, dtype=np.int64)
-        self._states: dict[str, NDArray[np.int64]] = {}
+        self._states: dict[str, Floats] = {}
 
     def set(self, port: str, values: NDArray[Any]) -> None:
         """Set an input of all copies until it is set anew, as :meth:`Simulation.set` does.
@@ -412,7 +423,10 @@ class TimedSimulation:
             found = len(enables)
             for group in gates:
                 (enable,), _ = group.model.step(self._planes(group, None), [], _ALL)
-                clocks, outs = group.nets[str(group.model.clock)], group.nets[group.model.outputs[0]]
+                clocks, outs = (
+                    group.nets[str(group.model.clock)],
+                    group.nets[group.model.outputs[0]],
+                )
                 for clock, out, copies in zip(clocks, outs, enable, strict=True):
                     if clock in enables:
                         enables[int(out)] = enables[int(clock)] & copies
@@ -434,7 +448,9 @@ class TimedSimulation:
             state = [o ^ ((o ^ n) & edges) for o, n in zip(old, new, strict=True)]
             self._state[kind] = state
             outputs, _ = group.model.step(inputs, state, _ALL)
-            changes += [(group.nets[o], v) for o, v in zip(group.model.outputs, outputs, strict=True)]
+            changes += [
+                (group.nets[o], v) for o, v in zip(group.model.outputs, outputs, strict=True)
+            ]
         return changes
 
     def _driven(self) -> list[tuple[Indices, Words]]:
@@ -527,7 +543,7 @@ class TimedSimulation:
             states = np.full((1, len(group.modules), self._words), _ALL)
             for plane in [*self._planes(group, None), *self._state[kind]]:
                 states = np.concatenate([states & ~plane, states & plane])
-            counts = _count(states)
+            counts = _count(states).astype(np.float64)
             if group.model.clock:
                 counts = np.concatenate([counts, counts]) / 2
             self._states[kind] = self._states.get(kind, 0) + counts

@@ -9,23 +9,38 @@ is given. docs/energy.md has the formulas.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.synth.activity import Activity, Circuit, Instances
+from dintmac.hdl.designs import Configuration
+from dintmac.synth.activity import Activity, Circuit, Instances, TimedSimulation
+from dintmac.synth.cells import Cells
+from dintmac.synth.liberty import Library
+from dintmac.synth.records import Power
+from dintmac.synth.stimuli import Operands, Stimulus, stimulus
+from dintmac.synth.synthesis import Mapped
 from dintmac.synth.tables import CellTables, Energy, Technology, condition
 
-__all__ = ["PARTS", "Electrical", "EnergyReport", "energy_of", "part_of"]
+__all__ = [
+    "PARTS",
+    "PERIOD_NS",
+    "Electrical",
+    "EnergyReport",
+    "energy_of",
+    "has_products",
+    "measure_energy",
+    "part_of",
+]
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
 #: Where dynamic energy goes.
 PARTS = ("clock", "registers", "products", "accumulation", "control", "inputs")
+_NAME = f"U{max(map(len, PARTS))}"
 
 _PRODUCTS = re.compile(r"_lane_partial_products(_\d+)?$")
 _ACCUMULATION = re.compile(r"_inner_product(_\d+)?$")
@@ -36,12 +51,24 @@ _ROUNDS = 3
 #: Time steps in the median delay of a netlist's cells.
 _STEPS = 8
 
+#: Period of the clock, over which leakage counts, where none is given: 250 MHz.
+PERIOD_NS = 4.0
+#: Copies of a design and cycles of each that are counted.
+_COPIES, _CYCLES = 256, 8
+#: Energies and times are rounded to so many digits behind the point in records.
+_DECIMALS = 6
+
 
 def part_of(module: str) -> str:
     """Whether the logic of a module is ``products``, ``accumulation`` or ``control``."""
     if _PRODUCTS.search(module):
         return "products"
     return "accumulation" if _ACCUMULATION.search(module) else "control"
+
+
+def has_products(mapped: Mapped) -> bool:
+    """Whether a design has modules of their own for partial products."""
+    return any(part_of(module) == "products" for module in mapped.modules)
 
 
 class Electrical:
@@ -76,24 +103,14 @@ class Electrical:
                 np.add.at(self.loads, group.nets[pin], cell.pins[pin].capacitance + wire)
         self.slews = np.zeros(circuit.nets)
         self.delays = np.zeros(circuit.nets)
-        ports = [*circuit.inputs.values(), [circuit.clock]]
+        logic = circuit.outputs_of(circuit.logic().values())
+        registers = circuit.outputs_of(g for g in circuit.instances.values() if g.model.registers)
+        ports = np.concatenate([np.array([circuit.clock]), *circuit.inputs.values()])
         for _ in range(_ROUNDS):
             self._propagate()
-            driven = self.slews[self._driven()]
-            self.slews[np.concatenate(ports)] = np.median(driven) if len(driven) else 0.0
-        registers = [
-            self.delays[group.nets[pin]]
-            for group in circuit.instances.values()
-            if group.model.registers
-            for pin in group.model.outputs
-        ]
-        if registers:
-            self.delays[np.concatenate(ports)] = np.median(np.concatenate(registers))
-
-    def _driven(self) -> NDArray[np.intp]:
-        groups = self.circuit.logic().values()
-        nets = [group.nets[pin] for group in groups for pin in group.model.outputs]
-        return np.concatenate([np.zeros(0, dtype=np.intp), *nets])
+            self.slews[ports] = _median(self.slews[logic])
+        self.delays[ports] = _median(self.delays[registers])
+        self._step = _median(self.delays[logic]) / _STEPS
 
     def _propagate(self) -> None:
         slews = self.slews.copy()
@@ -119,8 +136,12 @@ class Electrical:
         resolution : float, optional
             Length of a step in ns; by default an eighth of the median delay of the logic.
         """
-        step = resolution or float(np.median(self.delays[self._driven()])) / _STEPS
+        step = resolution or self._step
         return np.maximum(np.rint(self.delays / step), 1).astype(np.int64), step
+
+
+def _median(values: Floats) -> float:
+    return float(np.median(values)) if len(values) else 0.0
 
 
 @dataclass(frozen=True)
@@ -165,7 +186,7 @@ def energy_of(electrical: Electrical, activity: Activity) -> EnergyReport:
     """
     circuit, technology = electrical.circuit, electrical.technology
     of_nets = electrical.loads * technology.voltage**2 / 2 * activity.toggles
-    parts: Counter[str] = Counter(dict.fromkeys(PARTS, 0.0))
+    parts = dict.fromkeys(PARTS, 0.0)
     parts["clock"] += float(of_nets[circuit.clock])
     parts["inputs"] += sum(float(of_nets[nets].sum()) for nets in circuit.inputs.values())
     switching = sum(parts.values())
@@ -174,31 +195,28 @@ def energy_of(electrical: Electrical, activity: Activity) -> EnergyReport:
         cell = technology.cells[kind]
         states = activity.states[kind]
         drives = np.sum([of_nets[group.nets[pin]] for pin in group.model.outputs], axis=0)
+        places = _places(group)
         switching += float(drives.sum())
-        parts.update(_logic_parts(group, drives))
+        _book(parts, places, drives)
         for pin in group.nets:
             inside = _internal(electrical, activity, group, pin)
             internal += float(inside.sum())
-            parts.update(_pin_parts(group, pin, inside))
+            of_clock = pin == group.model.clock
+            _book(parts, np.full_like(places, "clock") if of_clock else places, inside)
         leakage += float((_leakage(cell, group.model.pins) @ states).sum())
-    return EnergyReport(dict(parts), internal, switching, leakage)
+    return EnergyReport(parts, internal, switching, leakage)
 
 
-def _logic_parts(group: Instances, energies: Floats) -> Counter[str]:
-    """Energies of instances by the part that they are in."""
-    model = group.model
-    if model.clock:
-        return Counter({"clock" if model.gate else "registers": float(energies.sum())})
-    parts: Counter[str] = Counter()
-    for module, energy in zip(group.modules, energies, strict=True):
-        parts[part_of(module)] += float(energy)
-    return parts
+def _places(group: Instances) -> NDArray[np.str_]:
+    """The part that each instance belongs to."""
+    if group.model.clock:
+        return np.full(len(group.modules), "clock" if group.model.gate else "registers", _NAME)
+    return np.array([part_of(module) for module in group.modules], _NAME)
 
 
-def _pin_parts(group: Instances, pin: str, energies: Floats) -> Counter[str]:
-    if pin == group.model.clock:
-        return Counter({"clock": float(energies.sum())})
-    return _logic_parts(group, energies)
+def _book(parts: dict[str, float], places: NDArray[np.str_], energies: Floats) -> None:
+    for part in np.unique(places):
+        parts[str(part)] += float(energies[places == part].sum())
 
 
 def _internal(electrical: Electrical, activity: Activity, group: Instances, pin: str) -> Floats:
@@ -264,3 +282,89 @@ def _leakage(cell: CellTables, pins: dict[str, Booleans]) -> Floats:
         total = total + applies * value
         named = named | applies
     return np.where(named, total, cell.leakage)
+
+
+def measure_energy(
+    mapped: Mapped,
+    configuration: Configuration,
+    library: Library,
+    cells: Cells,
+    operands: Operands,
+    *,
+    period_ns: float = PERIOD_NS,
+) -> Power | None:
+    """Energy of a mapped design at work on real operands.
+
+    Parameters
+    ----------
+    mapped : Mapped
+        From the export of ``configuration``.
+    configuration : Configuration
+        A ``mac``, ``dot`` or ``pe``.
+    library : Library
+    cells : Cells
+        Of that library.
+    operands : Operands
+    period_ns : float
+        Period of the clock, over which leakage counts.
+
+    Returns
+    -------
+    Power, or None if the library has no tables of power.
+
+    Raises
+    ------
+    ValueError
+        If ``period_ns`` is not positive, or the operands do not suit the design
+        (:func:`dintmac.synth.stimuli.stimulus`).
+    LibraryError, NetlistError
+        If the library's tables or the netlist cannot be used.
+    """
+    if not period_ns > 0:
+        raise ValueError(f"period_ns must be positive, not {period_ns!r}")
+    plan = stimulus(operands, configuration, _COPIES)
+    circuit = Circuit.of(mapped.modules, mapped.top, cells)
+    technology = Technology.read(library, circuit.instances)
+    if technology is None:
+        return None
+    electrical = Electrical(circuit, technology)
+    steps, step = electrical.steps()
+    activity = _observe(TimedSimulation(circuit, _COPIES, delays=steps), plan)
+    report = energy_of(electrical, activity)
+    leakage = report.leakage_nw * period_ns * _FJ_PER_NW_NS
+    per_mac = {
+        part: round(energy / plan.macs, _DECIMALS)
+        for part, energy in {**report.dynamic_fj, "leakage": leakage}.items()
+    }
+    split: dict[str, float | None] = dict(per_mac)
+    if not has_products(mapped):
+        split["products"] = None
+    return Power(
+        energy_per_mac_fj=round(sum(per_mac.values()), _DECIMALS),
+        split_fj=split,
+        data=operands.name,
+        data_sha256=operands.sha256,
+        macs=plan.macs,
+        cycles=activity.cycles,
+        period_ns=period_ns,
+        voltage=technology.voltage,
+        glitch_factor=round(_glitch_factor(circuit, activity), _DECIMALS),
+        step_ps=round(step * 1000, _DECIMALS),
+    )
+
+
+#: A nanowatt for a nanosecond is a thousandth of a femtojoule.
+_FJ_PER_NW_NS = 1e-3
+
+
+def _observe(simulation: TimedSimulation, plan: Stimulus) -> Activity:
+    for cycle, inputs in enumerate(plan.cycles(_CYCLES)):
+        for port, values in inputs.items():
+            simulation.set(port, values)
+        simulation.advance(count=cycle >= plan.warm_up)
+    return simulation.activity()
+
+
+def _glitch_factor(circuit: Circuit, activity: Activity) -> float:
+    nets = circuit.outputs_of(circuit.logic().values())
+    return float(activity.toggles[nets].sum() / activity.settled[nets].sum())

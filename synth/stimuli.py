@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ VECTORS = 128
 _SHAPE = (160, 384, 384)
 _SEED = 1
 
-Inputs = dict[str, NDArray[np.integer]]
+Inputs = dict[str, NDArray[np.integer[Any]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +90,8 @@ class Operands:
 
 def quantized(
     name: str,
-    activations: NDArray[np.floating],
-    weights: NDArray[np.floating],
+    activations: NDArray[np.floating[Any]],
+    weights: NDArray[np.floating[Any]],
     format: Format,
 ) -> Operands:
     """Operands in a format from real numbers.
@@ -181,10 +182,6 @@ def _spread(stimulus: Stimulus, period: int) -> NDArray[np.int64]:
     return np.arange(stimulus.copies) * period // stimulus.copies
 
 
-def _lanes(matrix: NDArray[np.integer], rows: NDArray[np.int64], columns: NDArray[np.int64]):
-    return matrix[rows[..., np.newaxis], columns]
-
-
 # MAC and dot product
 
 
@@ -256,13 +253,17 @@ def _element_weights(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray
     first_row, first_column = _blocks(stimulus, position)
     rows = first_row[:, np.newaxis] + np.arange(stimulus.size("outputs"))
     columns = first_column[:, np.newaxis] + np.arange(stimulus.size("lanes"))
-    return stimulus.operands.weights[rows[:, :, np.newaxis], columns[:, np.newaxis]]
+    weights: NDArray[np.uint8]
+    weights = stimulus.operands.weights[rows[:, :, np.newaxis], columns[:, np.newaxis]]
+    return weights
 
 
 def _element_activations(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.int8]:
     _, first_column = _blocks(stimulus, position)
     columns = first_column[:, np.newaxis] + np.arange(stimulus.size("lanes"))
-    return stimulus.operands.activations[_tokens(stimulus, position)[:, np.newaxis], columns]
+    tokens = _tokens(stimulus, position)[:, np.newaxis]
+    activations: NDArray[np.int8] = stimulus.operands.activations[tokens, columns]
+    return activations
 
 
 def _element_partial_sums(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.int64]:

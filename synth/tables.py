@@ -257,8 +257,9 @@ class _Reader:
         tables = self.tables(power, ("rise_power", "fall_power", "power"), self.units.energy)
         if "power" in (group.kind for group in power.groups):
             tables = tables * 2
-        for related in (power.value("related_pin") or "").split() or [None]:
-            yield Energy(related, power.value("when"), tables)
+        related: list[str | None] = [*(power.value("related_pin") or "").split()]
+        for pin in related or [None]:
+            yield Energy(pin, power.value("when"), tables)
 
     def tables(self, group: Group, kinds: tuple[str, ...], unit: float) -> tuple[Table, ...]:
         return tuple(self.table(g, unit) for kind in kinds for g in group.children(kind))
