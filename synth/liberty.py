@@ -8,11 +8,11 @@ import itertools
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-__all__ = ["CellText", "Library", "LibraryError", "find_libraries"]
+__all__ = ["CellText", "Group", "Library", "LibraryError", "find_libraries"]
 
 _BUNDLED = Path(__file__).parent / "libraries"
 _QFLOW = Path("/usr/share/qflow/tech")
@@ -54,6 +54,35 @@ class CellText:
     dont_use: bool
     clock_gate: bool
     roles: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of a Liberty file, such as ``pin (A) { … }``.
+
+    Attributes
+    ----------
+    kind : str
+        ``pin``, for example.
+    names : tuple of str
+        Its arguments.
+    values : dict of str to tuple of str
+        Attributes, simple (one element) and complex, without quotes.
+    groups : tuple of Group
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    values: dict[str, tuple[str, ...]]
+    groups: tuple[Group, ...]
+
+    def children(self, kind: str) -> Iterator[Group]:
+        """Groups of a kind."""
+        return (group for group in self.groups if group.kind == kind)
+
+    def value(self, name: str) -> str | None:
+        """A simple attribute, or None."""
+        return self.values[name][0] if name in self.values else None
 
 
 @dataclass(frozen=True)
@@ -108,6 +137,30 @@ class Library:
     def cells(self) -> dict[str, CellText]:
         """Facts of every cell that states an area, in the order of the file."""
         return dict(_cells(_without_comments(self.text())))
+
+    def groups(self, cells: Container[str]) -> Group:
+        """The library's own group, with some of its cells.
+
+        Parameters
+        ----------
+        cells : container of str
+            Names; others are passed over, because a library is large and a design needs few.
+
+        Raises
+        ------
+        LibraryError
+            If the text cannot be parsed.
+        """
+        text = _without_comments(self.text())
+        first = _CELL.search(text)
+        head = text[: first.start() if first else len(text)]
+        try:
+            library = _parse(head if first is None else head + "}")
+            bodies = _groups(_CELL, text)
+            found = tuple(_parse(f"cell({n}){{{body}") for n, body in bodies if n in cells)
+        except ValueError as error:
+            raise LibraryError(f"library {str(self.path)!r} must parse, but {error}") from None
+        return replace(library, groups=(*library.groups, *found))
 
 
 def find_libraries(names: Sequence[str] | None = None) -> list[Library]:
@@ -299,3 +352,40 @@ def _roles(body: str) -> Iterator[tuple[str, str]]:
         role = _ROLE.search(pin)
         if role is not None:
             yield name, role[1]
+
+
+#: A statement: a name, then a simple value, or arguments and perhaps the beginning of a group; or
+#: the end of a group.
+_STATEMENT = re.compile(
+    r"""[\s;\\]*(?:(?P<end>\})|(?P<name>[\w.\[\]-]+)\s*(?:
+        :\s*(?P<value>"[^"]*"|[^;\n}]*)
+        |\((?P<arguments>(?:"[^"]*"|[^")])*)\)\s*(?P<begin>\{)?
+    ))""",
+    re.VERBOSE,
+)
+_ARGUMENT = re.compile(r'"([^"]*)"|([^\s,"\\]+)')
+
+
+def _parse(text: str) -> Group:
+    """The first group of a text; what follows its end is not looked at."""
+    position, stack = 0, [Group("", (), {}, ())]
+    while True:
+        match = _STATEMENT.match(text, position)
+        if match is None:
+            raise ValueError(f"{text[position : position + 40].strip()!r} is no statement")
+        position = match.end()
+        if match["end"]:
+            group = stack.pop()
+            if len(stack) <= 1:
+                return group
+            stack[-1] = replace(stack[-1], groups=(*stack[-1].groups, group))
+        elif match["begin"]:
+            stack.append(Group(match["name"], _arguments(match["arguments"]), {}, ()))
+        elif match["value"] is not None:
+            stack[-1].values[match["name"]] = (match["value"].strip().strip('"').strip(),)
+        else:
+            stack[-1].values[match["name"]] = _arguments(match["arguments"])
+
+
+def _arguments(text: str) -> tuple[str, ...]:
+    return tuple(quoted or plain for quoted, plain in _ARGUMENT.findall(text))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
-import re
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache, lru_cache
 from importlib.metadata import version
@@ -22,26 +21,30 @@ from dintmac.hdl.yosys import find_yosys
 from dintmac.synth.cache import Cache, key_of
 from dintmac.synth.cells import Cells, cells_of
 from dintmac.synth.check import CheckError, check
+from dintmac.synth.energy import has_products, measure_energy, part_of
 from dintmac.synth.liberty import Library
 from dintmac.synth.netlist import Netlist
-from dintmac.synth.records import AreaSplit, Record
+from dintmac.synth.records import AreaSplit, Power, Record
+from dintmac.synth.stimuli import Operands
 from dintmac.synth.synthesis import RECIPE, Mapped, recipe_sources, synthesize
 
 __all__ = ["cached", "measure", "measure_all", "tools"]
 
 Job = tuple[Configuration, Library]
 Progress = Callable[[int, int, Record], None]
+#: Operands for the measurement of energy, by the name of their format.
+Data = Mapping[str, Operands]
 
 #: Areas are sums of decimal fractions; what lies below this is binary noise.
 _DECIMALS = 6
 
-#: What makes partial products, and what outputs share for them.
-_PRODUCTS = re.compile(r"_(group_partial_products|operands)(_\d+)?$")
-_ACCUMULATION = re.compile(r"_inner_product(_\d+)?$")
-
 
 def measure(
-    configuration: Configuration, library: Library, *, store: Cache | None = None
+    configuration: Configuration,
+    library: Library,
+    *,
+    data: Data | None = None,
+    store: Cache | None = None,
 ) -> Record:
     """Synthesize a design, check the netlist against the golden model, and record it.
 
@@ -49,6 +52,9 @@ def measure(
     ----------
     configuration : Configuration
     library : Library
+    data : mapping of str to Operands, optional
+        What energy is measured on, by the name of the format; without operands of the design's
+        format, and for tiles, there is no energy.
     store : Cache, optional
         The user's cache folder by default. A record that is there is not measured again.
 
@@ -60,18 +66,24 @@ def measure(
         If a library, Yosys or the cache folder cannot be used.
     """
     store = store or Cache()
-    record = cached(configuration, library, store=store)
+    record = cached(configuration, library, data=data, store=store)
     if record is None:
-        record = _measure(configuration, library, _cells_of(library, store))
-        store.store(_key(configuration, library), record.to_json())
+        operands = _operands(configuration, data)
+        record = _measure(configuration, library, _cells_of(library, store), operands)
+        store.store(_key(configuration, library, operands), record.to_json())
     return record
 
 
 def cached(
-    configuration: Configuration, library: Library, *, store: Cache | None = None
+    configuration: Configuration,
+    library: Library,
+    *,
+    data: Data | None = None,
+    store: Cache | None = None,
 ) -> Record | None:
     """The record that the cache has, or None; one that does not read counts as none."""
-    stored = (store or Cache()).load(_key(configuration, library))
+    key = _key(configuration, library, _operands(configuration, data))
+    stored = (store or Cache()).load(key)
     if stored is None:
         return None
     try:
@@ -83,6 +95,7 @@ def cached(
 def measure_all(
     jobs: Sequence[Job],
     *,
+    data: Data | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
     store: Cache | None = None,
@@ -96,6 +109,8 @@ def measure_all(
     Parameters
     ----------
     jobs : sequence of (Configuration, Library)
+    data : mapping of str to Operands, optional
+        As for :func:`measure`.
     workers : int, optional
         Processes; by default one for each processor.
     progress : callable, optional
@@ -122,7 +137,7 @@ def measure_all(
 
     waiting = []
     for index, (configuration, library) in enumerate(jobs):
-        record = cached(configuration, library, store=store)
+        record = cached(configuration, library, data=data, store=store)
         if record is None:
             waiting.append(index)
         else:
@@ -133,9 +148,9 @@ def measure_all(
     workers = min(workers or os.cpu_count() or 1, len(waiting))
     if workers <= 1:
         for index in waiting:
-            finish(index, measure(*jobs[index], store=store))
+            finish(index, measure(*jobs[index], data=data, store=store))
     else:
-        _measure_in_parallel(jobs, waiting, workers, store, finish)
+        _measure_in_parallel(jobs, waiting, workers, data, store, finish)
     return [records[index] for index in range(len(jobs))]
 
 
@@ -143,6 +158,7 @@ def _measure_in_parallel(
     jobs: Sequence[Job],
     waiting: Sequence[int],
     workers: int,
+    data: Data | None,
     store: Cache,
     finish: Callable[[int, Record], None],
 ) -> None:
@@ -150,7 +166,7 @@ def _measure_in_parallel(
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_become_worker) as pool:
-        futures = {pool.submit(_work, *jobs[index], store): index for index in waiting}
+        futures = {pool.submit(_work, *jobs[index], data, store): index for index in waiting}
         try:
             for future in as_completed(futures):
                 finish(futures[future], future.result())
@@ -167,9 +183,11 @@ def _become_worker() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
-def _work(configuration: Configuration, library: Library, store: Cache) -> Record:
+def _work(
+    configuration: Configuration, library: Library, data: Data | None, store: Cache
+) -> Record:
     try:
-        return measure(configuration, library, store=store)
+        return measure(configuration, library, data=data, store=store)
     except SystemExit:
         # The pool would take this for the job's answer and hand out the next.
         os._exit(1)
@@ -181,7 +199,12 @@ def tools() -> dict[str, str]:
     return {"amaranth": version("amaranth"), "yosys": f"{yosys.version} ({yosys.origin})"}
 
 
-def _key(configuration: Configuration, library: Library) -> str:
+def _operands(configuration: Configuration, data: Data | None) -> Operands | None:
+    """Operands for a design, if its energy is to be measured."""
+    return None if configuration.design == "tile" else (data or {}).get(configuration.format.name)
+
+
+def _key(configuration: Configuration, library: Library, operands: Operands | None) -> str:
     return key_of(
         configuration.design,
         configuration.format.name,
@@ -190,6 +213,7 @@ def _key(configuration: Configuration, library: Library) -> str:
         library.name,
         library.area_unit,
         library.sha256,
+        operands and [operands.name, operands.sha256],
         tools(),
         _sources_sha256(),
     )
@@ -216,7 +240,9 @@ def _cells_of(library: Library, store: Cache) -> Cells:
     return _analysed(library, store.folder)
 
 
-def _measure(configuration: Configuration, library: Library, cells: Cells) -> Record:
+def _measure(
+    configuration: Configuration, library: Library, cells: Cells, operands: Operands | None
+) -> Record:
     exported = export(configuration)
     mapped = synthesize(exported, library, cells)
     modules = {**cells.models, **mapped.modules}
@@ -226,6 +252,9 @@ def _measure(configuration: Configuration, library: Library, cells: Cells) -> Re
     except CheckError as error:
         raise CheckError(f"{configuration.name} in {library.name}: {error}") from None
     counts = mapped.cells()
+    power: Power | None = None
+    if operands is not None:
+        power = measure_energy(mapped, configuration, library, cells, operands)
     return Record(
         design=configuration.design,
         format=configuration.format.name,
@@ -240,7 +269,7 @@ def _measure(configuration: Configuration, library: Library, cells: Cells) -> Re
         cells=dict(sorted(counts.items())),
         flip_flops=sum(n for kind, n in counts.items() if kind in cells.flip_flops),
         delay_ns=None,
-        power=None,
+        power=power,
         checked=checked.method,
         check=checked,
         tools=tools(),
@@ -262,16 +291,10 @@ def _split(mapped: Mapped, cells: Cells) -> AreaSplit:
     control: Counter[str] = Counter()
     sequential = cells.flip_flops | cells.clock_gates.keys()
     for module, instances in mapped.instances().items():
-        part = logic.get(_part(module), control)
+        part = logic.get(part_of(module), control)
         for kind, number in mapped.cells_of(module).items():
             (registers if kind in sequential else part)[kind] += instances * number
     areas: dict[str, Any] = {name: _area(counts, cells) for name, counts in logic.items()}
-    if not any(_PRODUCTS.search(module) for module in mapped.modules):
+    if not has_products(mapped):
         areas["products"] = None
     return AreaSplit(registers=_area(registers, cells), control=_area(control, cells), **areas)
-
-
-def _part(module: str) -> str:
-    if _PRODUCTS.search(module):
-        return "products"
-    return "accumulation" if _ACCUMULATION.search(module) else "control"

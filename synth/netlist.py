@@ -10,15 +10,26 @@ into NumPy. NumPy packs and unpacks the ports.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Cell", "ClockGate", "Module", "Netlist", "NetlistError", "Simulation", "truth_tables"]
+__all__ = [
+    "Cell",
+    "ClockGate",
+    "FlatCell",
+    "FlatNetlist",
+    "Module",
+    "Netlist",
+    "NetlistError",
+    "Simulation",
+    "flatten",
+    "truth_tables",
+]
 
 #: Bits of a module: the number of a net or the constants "0", "1", "x" and "z".
 Bit = int | str
@@ -131,6 +142,75 @@ class _FlipFlop:
     controls: tuple[tuple[int, bool], ...]
 
 
+@dataclass(frozen=True)
+class FlatCell:
+    """An instance of a library's cell: its path, its type, the module that it is in, its nets."""
+
+    name: str
+    kind: str
+    module: str
+    pins: dict[str, int]
+
+
+@dataclass(frozen=True)
+class FlatNetlist:
+    """The library's cells of a design, without its hierarchy.
+
+    Attributes
+    ----------
+    nets : int
+        Number of nets; nets 0 and 1 are the constants.
+    inputs, outputs : dict of str to tuple of int
+        Nets of the ports, least significant bit first.
+    cells : tuple of FlatCell
+    """
+
+    nets: int
+    inputs: dict[str, tuple[int, ...]]
+    outputs: dict[str, tuple[int, ...]]
+    cells: tuple[FlatCell, ...]
+
+
+def flatten(modules: Mapping[str, Module], top: str, leaves: Mapping[str, Module]) -> FlatNetlist:
+    """The cells of a design; an output pin that nothing is connected to gets a net of its own.
+
+    Parameters
+    ----------
+    modules : mapping of str to Module
+        The design.
+    top : str
+    leaves : mapping of str to Module
+        Cells of its library.
+
+    Raises
+    ------
+    NetlistError
+        If ``top`` or the type of a cell is unknown.
+    """
+    if top not in modules:
+        raise NetlistError(f"top must be one of {', '.join(modules)}, not {top!r}")
+    flat = _Flattener(modules, {}, leaves)
+    ports = flat.add_top(modules[top])
+    numbers = {flat.find(_ZERO): _ZERO, flat.find(_ONE): _ONE}
+
+    def number(net: int) -> int:
+        return numbers.setdefault(flat.find(net), len(numbers))
+
+    cells = []
+    for cell in flat.cells:
+        pins = {pin: number(net) for pin, net in cell.pins.items()}
+        for pin in leaves[cell.kind].outputs.keys() - pins.keys():
+            pins[pin] = numbers.setdefault(-1 - len(numbers), len(numbers))
+        cells.append(replace(cell, pins=pins))
+    nets = {port: tuple(map(number, bits)) for port, bits in ports.items()}
+    return FlatNetlist(
+        len(numbers),
+        {port: nets[port] for port in modules[top].inputs},
+        {port: nets[port] for port in modules[top].outputs},
+        tuple(cells),
+    )
+
+
 class Netlist:
     """A flat netlist with one clock.
 
@@ -201,9 +281,17 @@ class _Flattener:
     the number that stands for all of them.
     """
 
-    def __init__(self, modules: Mapping[str, Module], clock_gates: Mapping[str, ClockGate]):
+    def __init__(
+        self,
+        modules: Mapping[str, Module],
+        clock_gates: Mapping[str, ClockGate],
+        leaves: Container[str] = (),
+    ):
         self._modules = modules
         self._clock_gate_kinds = clock_gates
+        self._leaves = leaves
+        #: Instances of the leaves, in which nothing is looked for.
+        self.cells: list[FlatCell] = []
         self._parents = [_ZERO, _ONE]
         self.gates: list[_Gate] = []
         self.flip_flops: list[_FlipFlop] = []
@@ -254,7 +342,11 @@ class _Flattener:
 
         for cell in module.cells:
             pins = {pin: tuple(net_of(b) for b in bits) for pin, bits in cell.pins.items()}
-            self._add_cell(cell, pins, f"{path}{cell.name}")
+            if cell.kind in self._leaves:
+                single = {pin: nets[0] for pin, nets in pins.items() if nets}
+                self.cells.append(FlatCell(f"{path}{cell.name}", cell.kind, module.name, single))
+            else:
+                self._add_cell(cell, pins, f"{path}{cell.name}")
 
     def _add_cell(self, cell: Cell, pins: Mapping[str, tuple[int, ...]], path: str) -> None:
         kind = cell.kind

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-__all__ = ["AreaSplit", "Check", "Ratio", "Record", "Variant", "ratios_of"]
+__all__ = ["AreaSplit", "Check", "Power", "Ratio", "Record", "Variant", "ratios_of"]
 
 #: Weight formats that are compared: baseline and candidate.
 _PAIRS = (("INT8", "INT4"), ("INT8", "dINT4"), ("INT4", "dINT4"))
@@ -56,6 +56,46 @@ class AreaSplit:
 
 
 @dataclass(frozen=True)
+class Power:
+    """Energy of a netlist at work (docs/energy.md).
+
+    Attributes
+    ----------
+    energy_per_mac_fj : float
+        Energy of a cycle over the multiply-accumulate operations of a cycle, leakage included.
+    split_fj : dict of str to float or None
+        Its parts, which add up to it: ``clock``, ``registers``, ``products``, ``accumulation``,
+        ``control``, ``inputs`` and ``leakage``. ``products`` is None where they are not a module
+        of their own: ``accumulation`` then covers both.
+    data, data_sha256 : str
+        Name and hash of the operands.
+    macs : int
+        Multiply-accumulate operations of a cycle.
+    cycles : int
+        Cycles that were counted, over all copies.
+    period_ns : float
+        The clock's, over which leakage counts.
+    voltage : float
+        In V.
+    glitch_factor : float
+        Transitions of the outputs of logic over those that remain without glitches.
+    step_ps : float
+        Resolution of the timed simulation.
+    """
+
+    energy_per_mac_fj: float
+    split_fj: dict[str, float | None]
+    data: str
+    data_sha256: str
+    macs: int
+    cycles: int
+    period_ns: float
+    voltage: float
+    glitch_factor: float
+    step_ps: float
+
+
+@dataclass(frozen=True)
 class Record:
     """One measured netlist.
 
@@ -76,8 +116,8 @@ class Record:
     flip_flops : int
     delay_ns : float or None
         None: not measured.
-    power : dict or None
-        None: not measured.
+    power : Power or None
+        None: not measured, or the library has no tables of power.
     checked : str
         ``equivalent``, ``simulated`` or ``unchecked``.
     check : Check
@@ -100,7 +140,7 @@ class Record:
     cells: dict[str, int]
     flip_flops: int
     delay_ns: float | None
-    power: dict[str, float] | None
+    power: Power | None
     checked: str
     check: Check
     tools: dict[str, str]
@@ -121,7 +161,8 @@ class Record:
         """
         try:
             split, check = AreaSplit(**values["area_split"]), Check(**values["check"])
-            return cls(**{**values, "area_split": split, "check": check})
+            power = None if values["power"] is None else Power(**values["power"])
+            return cls(**{**values, "area_split": split, "check": check, "power": power})
         except (KeyError, TypeError):
             names = ", ".join(field.name for field in fields(cls))
             raise ValueError(f"a record must have exactly the fields {names}") from None

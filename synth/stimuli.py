@@ -1,0 +1,277 @@
+"""What a design computes while its energy is measured.
+
+Operands come from a matrix product of real data, or of Gaussian data of the same kind. Every copy
+of the design works on a part of it of its own, as the hardware would:
+
+- ``mac`` and ``dot`` take new weights and new activations in each cycle and add up whole rows of
+  the product, one after the other, without a pause;
+- ``pe`` keeps its weights for :data:`VECTORS` vectors, which are successive rows of the
+  activations; the next weights are loaded while the last of them goes in, and swapped with the
+  first of the next. Partial sums are those that all lanes before it would have handed on.
+
+The copies are spread evenly over this period, so that every cycle has as much loading and swapping
+as the whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dintmac.golden.calibration import calibrate
+from dintmac.golden.checks import check_array, check_axes
+from dintmac.golden.formats import Format
+from dintmac.golden.quantize import quantize_weights
+from dintmac.hdl.designs import Configuration
+
+__all__ = ["VECTORS", "Inputs", "Operands", "Stimulus", "gaussian", "quantized", "stimulus"]
+
+#: Vectors that a processing element multiplies with one set of weights.
+VECTORS = 128
+
+#: Gaussian data: tokens, products in a sum, and sums, as in a small attention layer.
+_SHAPE = (160, 384, 384)
+_SEED = 1
+
+Inputs = dict[str, NDArray[np.integer[Any]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Operands:
+    """A quantized matrix product, ``activations @ weights.T``.
+
+    Attributes
+    ----------
+    name : str
+        For people and records.
+    activations : int8 array, shape (M, K)
+    weights : uint8 array, shape (N, K)
+        Codes of ``format``.
+    format : Format
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the arrays are not as above, or empty.
+    """
+
+    name: str
+    activations: NDArray[np.int8]
+    weights: NDArray[np.uint8]
+    format: Format
+
+    def __post_init__(self) -> None:
+        check_array("activations", self.activations, "int8")
+        check_array("weights", self.weights, "uint8")
+        for name, array in (("activations", self.activations), ("weights", self.weights)):
+            check_axes(name, array, 2)
+            if array.size == 0:
+                raise ValueError(f"{name} must not be empty, as shape {array.shape} is")
+        if self.activations.shape[1] != self.weights.shape[1]:
+            raise ValueError(
+                "activations and weights must have the same number of columns, "
+                f"not {self.activations.shape[1]} and {self.weights.shape[1]}"
+            )
+        self.format.check_codes(self.weights)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of both arrays and the format."""
+        digest = hashlib.sha256(self.format.name.encode())
+        for array in (self.activations, self.weights):
+            digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+def quantized(
+    name: str,
+    activations: NDArray[np.floating[Any]],
+    weights: NDArray[np.floating[Any]],
+    format: Format,
+) -> Operands:
+    """Operands in a format from real numbers.
+
+    Activations are INT8 with one symmetric scale; weights have a scale for each output, such that
+    the greatest magnitude is the greatest of the format, of the sign with the smaller error
+    (docs/dint.md, section 3).
+
+    Parameters
+    ----------
+    name : str
+    activations : floating-point array, shape (M, K)
+    weights : floating-point array, shape (N, K)
+    format : Format
+    """
+    quantizer = calibrate([activations], symmetric=True)
+    codes = quantize_weights(weights, format, signed_scale=True).codes
+    return Operands(name, quantizer.quantize(activations), codes, format)
+
+
+def gaussian(format: Format) -> Operands:
+    """160 × 384 activations and 384 × 384 weights, normally distributed, always the same."""
+    rng = np.random.default_rng(_SEED)
+    tokens, depth, outputs = _SHAPE
+    activations, weights = rng.normal(size=(tokens, depth)), rng.normal(size=(outputs, depth))
+    return quantized("gaussian", activations, weights, format)
+
+
+@dataclass(frozen=True, eq=False)
+class Stimulus:
+    """Inputs of a design, cycle by cycle.
+
+    Attributes
+    ----------
+    warm_up : int
+        Cycles before the registers hold what they would in long operation.
+    macs : int
+        Multiply-accumulate operations of a cycle.
+    """
+
+    operands: Operands
+    configuration: Configuration
+    copies: int
+    warm_up: int
+    macs: int
+
+    def cycles(self, count: int) -> Iterator[Inputs]:
+        """Values of every input port in ``warm_up + count`` cycles, each of shape (copies, …)."""
+        inputs = _element_inputs if self.configuration.design == "pe" else _dot_product_inputs
+        return (inputs(self, cycle) for cycle in range(self.warm_up + count))
+
+    def size(self, name: str) -> int:
+        """A parameter of the design; designs without it have one."""
+        return self.configuration.parameters.get(name, 1)
+
+
+def stimulus(operands: Operands, configuration: Configuration, copies: int) -> Stimulus:
+    """How copies of a design share a matrix product.
+
+    Raises
+    ------
+    ValueError
+        If the format is another, the design is a tile, or the product has fewer columns than the
+        design has lanes, fewer rows than it has outputs, or sums longer than its depth.
+    """
+    sizes = configuration.parameters
+    if configuration.design == "tile":
+        raise ValueError("energy must be measured of a mac, a dot or a pe, not of a 'tile'")
+    if operands.format != configuration.format:
+        raise ValueError(
+            f"operands must be {configuration.format.name} as the design is, "
+            f"not {operands.format.name}"
+        )
+    outputs, depth = operands.weights.shape
+    lanes = sizes.get("lanes", 1)
+    if outputs < sizes.get("outputs", 1) or not lanes <= depth <= sizes["depth"]:
+        raise ValueError(
+            f"weights must fill the design and not exceed its depth, not have shape "
+            f"{operands.weights.shape}"
+        )
+    macs = lanes * sizes.get("outputs", 1)
+    warm_up = _ELEMENT_WARM_UP if configuration.design == "pe" else depth // lanes + 3
+    return Stimulus(operands, configuration, copies, warm_up, macs)
+
+
+def _spread(stimulus: Stimulus, period: int) -> NDArray[np.int64]:
+    """Where in a period each copy begins."""
+    return np.arange(stimulus.copies) * period // stimulus.copies
+
+
+# MAC and dot product
+
+
+def _dot_product_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
+    """One row of activations and one of weights after the other, ``lanes`` products a cycle."""
+    operands, lanes = stimulus.operands, stimulus.size("lanes")
+    blocks = operands.weights.shape[1] // lanes
+    turn, block = np.divmod(cycle + _spread(stimulus, blocks), blocks)
+    # A copy's own rows: each output of its token in turn.
+    copy = np.arange(stimulus.copies)
+    token = copy % len(operands.activations)
+    output = (copy // len(operands.activations) + turn) % len(operands.weights)
+    columns = block[:, np.newaxis] * lanes + np.arange(lanes)
+    flag = np.ones(stimulus.copies, dtype=np.uint8)
+    return {
+        "rst": flag * (cycle == 0),
+        "i_valid": flag,
+        "o_ready": flag,
+        "i_first": (block == 0).astype(np.uint8),
+        "i_last": (block == blocks - 1).astype(np.uint8),
+        "i_activations": operands.activations[token[:, np.newaxis], columns],
+        "i_weights": operands.weights[output[:, np.newaxis], columns],
+    }
+
+
+# Processing element
+
+#: Load, swap, and two cycles until the sums of the first vector are there.
+_ELEMENT_WARM_UP = 4
+
+
+def _element_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
+    position = _spread(stimulus, VECTORS) + cycle
+    phase = position % VECTORS
+    flag = np.ones(stimulus.copies, dtype=np.uint8)
+    return {
+        "rst": flag * (cycle == 0),
+        "enable": flag,
+        "i_valid": flag,
+        "load": ((phase == VECTORS - 1) | (cycle == 0)).astype(np.uint8),
+        "i_swap": ((phase == 0) | (cycle == 1)).astype(np.uint8),
+        "i_weights": _element_weights(stimulus, position + 1),
+        "i_activations": _element_activations(stimulus, position),
+        # A vector's partial sums come a cycle after it.
+        "i_partial_sums": _element_partial_sums(stimulus, np.maximum(position - 1, 0)),
+    }
+
+
+def _blocks(
+    stimulus: Stimulus, position: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First row and first column of the weights that each copy holds."""
+    lanes, outputs = stimulus.size("lanes"), stimulus.size("outputs")
+    rows, columns = (
+        stimulus.operands.weights.shape[0] // outputs,
+        stimulus.operands.weights.shape[1] // lanes,
+    )
+    # Copies begin at different depths, and stay at one, as the rows of a tile do.
+    copy = np.arange(stimulus.copies)
+    return (copy // columns + position // VECTORS) % rows * outputs, copy % columns * lanes
+
+
+def _tokens(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.int64]:
+    tokens = len(stimulus.operands.activations)
+    return (np.arange(stimulus.copies) * 7 + position) % tokens
+
+
+def _element_weights(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.uint8]:
+    first_row, first_column = _blocks(stimulus, position)
+    rows = first_row[:, np.newaxis] + np.arange(stimulus.size("outputs"))
+    columns = first_column[:, np.newaxis] + np.arange(stimulus.size("lanes"))
+    weights: NDArray[np.uint8]
+    weights = stimulus.operands.weights[rows[:, :, np.newaxis], columns[:, np.newaxis]]
+    return weights
+
+
+def _element_activations(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.int8]:
+    _, first_column = _blocks(stimulus, position)
+    columns = first_column[:, np.newaxis] + np.arange(stimulus.size("lanes"))
+    tokens = _tokens(stimulus, position)[:, np.newaxis]
+    activations: NDArray[np.int8] = stimulus.operands.activations[tokens, columns]
+    return activations
+
+
+def _element_partial_sums(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.int64]:
+    operands = stimulus.operands
+    first_row, first_column = _blocks(stimulus, position)
+    rows = first_row[:, np.newaxis] + np.arange(stimulus.size("outputs"))
+    units = operands.format.to_units(operands.weights).astype(np.int64)[rows]
+    before = np.arange(operands.weights.shape[1]) < first_column[:, np.newaxis]
+    activations = operands.activations[_tokens(stimulus, position)] * before.astype(np.int64)
+    sums: NDArray[np.int64] = np.einsum("ck,cok->co", activations, units)
+    return sums
