@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dintmac.synth.records import Record, Variant
+from dintmac.synth.ratios import Ratio, Variant
+from dintmac.synth.records import Record
 
 __all__ = [
     "DASH",
+    "case",
     "design_name",
     "design_title",
     "netlist",
     "number",
     "plural",
     "products_per_cycle",
+    "short_title",
     "times",
 ]
 
@@ -42,9 +45,28 @@ def design_title(design: str, parameters: Mapping[str, int]) -> str:
     """A design and its sizes, such as ``dot product, 16 lanes, depth 4096``."""
     sizes = [f"{parameters[name]} {name}" for name in _FACTORS if name in parameters]
     others = [
-        f"{name} {value}" for name, value in sorted(parameters.items()) if name not in _FACTORS
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in sorted(parameters.items())
+        if name not in _FACTORS
     ]
     return ", ".join([design_name(design), *sizes, *others])
+
+
+def case(ratio: Ratio) -> str:
+    """Where a ratio was measured, but for the library."""
+    title = design_title(ratio.design, ratio.parameters)
+    return title if ratio.delay_ns is None else f"{title}, {number(ratio.delay_ns)} ns"
+
+
+def short_title(design: str, parameters: Mapping[str, int]) -> str:
+    """A design and its sizes for a crowded axis, such as ``pe 16×4``; options by their names."""
+    sizes = "×".join(str(parameters[name]) for name in _FACTORS if name in parameters)
+    options = [
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in sorted(parameters.items())
+        if name not in (*_FACTORS, "depth")
+    ]
+    return " ".join([design, *([sizes] if sizes else []), *options])
 
 
 def netlist(side: Record | Variant) -> str:

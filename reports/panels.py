@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
-from dintmac.reports.comparisons import Comparison
+from dintmac.reports.comparisons import Comparison, metric_of
 from dintmac.reports.grouping import gathered, grouped
 from dintmac.reports.labels import (
+    case,
     design_title,
     netlist,
     products_per_cycle,
+    short_title,
     times,
 )
-from dintmac.synth.records import Ratio, Record
+from dintmac.synth.ratios import Ratio
+from dintmac.synth.records import Record
 
-__all__ = ["Bar", "BarPanel", "Dot", "DotPanel", "area_panels", "ratio_panels"]
+__all__ = [
+    "Bar",
+    "BarPanel",
+    "Dot",
+    "DotPanel",
+    "LinePanel",
+    "area_panels",
+    "energy_panels",
+    "growth_panels",
+    "ratio_panels",
+]
 
-_PARTS = ("registers", "products", "accumulation", "products and sums", "control")
+_AREAS = ("registers", "products", "accumulation", "products and sums", "control")
+_ENERGIES = (
+    "clock",
+    "registers",
+    "products",
+    "accumulation",
+    "products and sums",
+    "control",
+    "inputs",
+    "leakage",
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +75,7 @@ class DotPanel:
 
 @dataclass(frozen=True)
 class Bar:
-    """An area in parts, in the order of the panel's ``parts``; headings as of dots."""
+    """An area or energy in parts, in the order of the panel's ``parts``; headings as of dots."""
 
     heading: str
     label: str
@@ -61,7 +84,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarPanel:
-    """Areas of one library."""
+    """Areas or energies of one library."""
 
     title: str
     axis: str
@@ -75,6 +98,62 @@ class BarPanel:
             f"{self.title}, {self.axis}, split into {', '.join(self.parts)}; "
             "the tables have every value."
         )
+
+
+@dataclass(frozen=True)
+class LinePanel:
+    """Values of several lines at the same places, None where there is none."""
+
+    title: str
+    axis: str
+    places: tuple[str, ...]
+    lines: tuple[tuple[str, tuple[float | None, ...]], ...]
+
+    @property
+    def text(self) -> str:
+        """What the plot shows, for those who do not see it."""
+        names = ", ".join(name for name, _ in self.lines)
+        return f"{self.title}: {names}, at {', '.join(self.places)}; the tables have every value."
+
+
+def growth_panels(ratios: Sequence[Ratio]) -> list[LinePanel]:
+    """How ratios of areas grow with the size of the design: a panel for each library."""
+    areas = [r for r in ratios if metric_of(r) == "area"]
+    return [
+        _growth_panel(library, group)
+        for library, group in grouped(areas, lambda r: r.library).items()
+    ]
+
+
+def _growth_panel(library: str, ratios: Sequence[Ratio]) -> LinePanel:
+    designs = grouped(ratios, lambda r: short_title(r.design, r.parameters))
+    places = sorted(designs, key=lambda place: products_per_cycle(designs[place][0].parameters))
+    lines = {
+        "Booth INT8 ÷ dINT4": lambda r: _is(r, "INT8", "dINT4") and "booth" in _name(r),
+        "smallest INT8 ÷ dINT4": lambda r: _is(r, "INT8", "dINT4") and r.strongest,
+        "smallest INT8 ÷ INT4, the ceiling": lambda r: _is(r, "INT8", "INT4") and r.strongest,
+    }
+    return LinePanel(
+        title=library,
+        axis="ratio of areas",
+        places=tuple(places),
+        lines=tuple(
+            (name, tuple(_least(filter(chosen, designs[place])) for place in places))
+            for name, chosen in lines.items()
+        ),
+    )
+
+
+def _is(ratio: Ratio, baseline: str, candidate: str) -> bool:
+    return (ratio.baseline.format, ratio.candidate.format) == (baseline, candidate)
+
+
+def _name(ratio: Ratio) -> str:
+    return ratio.baseline.architecture
+
+
+def _least(ratios: Iterable[Ratio]) -> float | None:
+    return min((r.ratio for r in ratios), default=None)
 
 
 def ratio_panels(comparisons: Sequence[Comparison]) -> list[DotPanel]:
@@ -94,43 +173,51 @@ def ratio_panels(comparisons: Sequence[Comparison]) -> list[DotPanel]:
 
 
 def area_panels(records: Sequence[Record]) -> list[BarPanel]:
-    """A panel for each library, all with the same parts; areas are per MAC."""
-    splits = [_split(record) for record in records]
-    parts = tuple(part for part in _PARTS if any(part in split for split in splits))
+    """Areas per MAC: a panel for each library, all with the same parts."""
+    splits = [(r, _scaled(asdict(r.area_split), products_per_cycle(r.parameters))) for r in records]
     return [
-        BarPanel(
-            title=library,
-            axis=f"area per MAC, {group[0].area_unit}",
-            parts=parts,
-            bars=tuple(gathered((_bar(r, parts) for r in group), lambda bar: bar.heading)),
-        )
-        for library, group in grouped(records, lambda r: r.library).items()
+        _bar_panel(library, f"area per MAC, {group[0][0].area_unit}", group, _AREAS)
+        for library, group in grouped(splits, lambda item: item[0].library).items()
     ]
+
+
+def energy_panels(records: Sequence[Record]) -> list[BarPanel]:
+    """Energies per MAC: a panel for each library and kind of data, all with the same parts."""
+    splits = [(r, _scaled(r.power.split_fj, 1)) for r in records if r.power is not None]
+    panels = grouped(splits, lambda item: (item[0].library, item[0].power and item[0].power.data))
+    return [
+        _bar_panel(f"{library}, {data} data", "energy per MAC, fJ", group, _ENERGIES)
+        for (library, data), group in panels.items()
+    ]
+
+
+def _bar_panel(
+    title: str, axis: str, splits: Sequence[tuple[Record, dict[str, float]]], parts: Sequence[str]
+) -> BarPanel:
+    present = tuple(part for part in parts if any(part in split for _, split in splits))
+    bars = [
+        Bar(
+            design_title(record.design, record.parameters),
+            netlist(record),
+            tuple(split.get(part, 0.0) for part in present),
+        )
+        for record, split in splits
+    ]
+    return BarPanel(title, axis, present, tuple(gathered(bars, lambda bar: bar.heading)))
+
+
+def _scaled(split: Mapping[str, float | None], macs: int) -> dict[str, float]:
+    """Parts for each MAC; products and sums that were made together are one part."""
+    parts = {name: value / macs for name, value in split.items() if value is not None}
+    if split["products"] is None:
+        parts["products and sums"] = parts.pop("accumulation")
+    return parts
 
 
 def _dot(comparison: Comparison, ratio: Ratio) -> Dot:
     architectures = comparison.architectures(ratio)
     return Dot(
-        design_title(ratio.design, ratio.parameters),
+        case(ratio),
         f"{ratio.library}, {architectures}" if architectures else ratio.library,
         ratio.ratio,
     )
-
-
-def _bar(record: Record, parts: Sequence[str]) -> Bar:
-    macs = products_per_cycle(record.parameters)
-    split = _split(record)
-    return Bar(
-        design_title(record.design, record.parameters),
-        netlist(record),
-        tuple(split.get(part, 0.0) / macs for part in parts),
-    )
-
-
-def _split(record: Record) -> dict[str, float]:
-    """Parts of an area; products and sums that were made together are one part."""
-    split = record.area_split
-    parts = {"registers": split.registers, "control": split.control}
-    if split.products is None:
-        return parts | {"products and sums": split.accumulation}
-    return parts | {"products": split.products, "accumulation": split.accumulation}

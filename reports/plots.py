@@ -1,4 +1,4 @@
-"""Plots: ratios and the split of areas, one panel a comparison or library."""
+"""Plots: ratios, their growth, and the split of areas; one panel a comparison or library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from dintmac.reports.labels import number, times
-from dintmac.reports.panels import BarPanel, DotPanel
+from dintmac.reports.panels import BarPanel, DotPanel, LinePanel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,10 +29,11 @@ _PATCH = {"facecolor": _PAPER, "linewidth": 0, "pad": 1.0}
 _WIDTH = 5.4  # inches a panel
 _ROW = 0.21
 _MARGIN = 1.1
+_LINE_PANEL = 12  # rows
 
 
 def draw(
-    panels: Sequence[DotPanel | BarPanel],
+    panels: Sequence[DotPanel | BarPanel | LinePanel],
     kind: Literal["png", "svg"],
     *,
     columns: int = 1,
@@ -61,6 +62,8 @@ def draw(
             axes = figure.add_subplot(grid[divmod(index, columns)])
             if isinstance(panel, DotPanel):
                 _draw_dots(axes, panel)
+            elif isinstance(panel, LinePanel):
+                _draw_lines(axes, panel)
             else:
                 _draw_bars(axes, panel)
         buffer = io.BytesIO()
@@ -173,6 +176,31 @@ def _draw_bars(axes: Axes, panel: BarPanel) -> None:
     columns = 3 if len(panel.parts) > 4 else 4
     axes.set_title(_plain(panel.title), pad=10 + 12 * math.ceil(len(panel.parts) / columns))
     axes.set_xlabel(_plain(panel.axis))
+    _legend(axes, columns)
+
+
+def _draw_lines(axes: Axes, panel: LinePanel) -> None:
+    positions = range(len(panel.places))
+    for index, (name, values) in enumerate(panel.lines):
+        points = [(x, y) for x, y in zip(positions, values, strict=True) if y is not None]
+        axes.plot(
+            *zip(*points, strict=True),
+            marker=_MARKERS[index],
+            color=_COLOURS[index],
+            label=_plain(name),
+            markersize=4.5,
+            linewidth=1.2,
+        )
+    axes.grid(axis="y")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.2f}×")
+    axes.set_xticks(positions, [_plain(place) for place in panel.places], rotation=40, ha="right")
+    axes.set_title(_plain(panel.title), pad=10 + 12 * math.ceil(len(panel.lines) / 2))
+    axes.set_ylabel(_plain(panel.axis))
+    _legend(axes, 2)
+
+
+def _legend(axes: Axes, columns: int) -> None:
+    """A legend between title and axes."""
     legend = axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.01, 0.995),
@@ -209,7 +237,9 @@ def _rows(axes: Axes, names: Sequence[tuple[str, str]]) -> list[int]:
     return positions
 
 
-def _lines(panel: DotPanel | BarPanel) -> int:
+def _lines(panel: DotPanel | BarPanel | LinePanel) -> int:
+    if isinstance(panel, LinePanel):
+        return _LINE_PANEL
     items = panel.dots if isinstance(panel, DotPanel) else panel.bars
     headings = [item.heading for item in items]
     changes = sum(a != b for a, b in zip([None, *headings], headings, strict=False))

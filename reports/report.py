@@ -18,17 +18,34 @@ from dintmac.reports.files import check_folder, replace_files
 from dintmac.reports.grouping import grouped
 from dintmac.reports.labels import number, plural, times
 from dintmac.reports.pages import plain_table, render_html, render_markdown
-from dintmac.reports.panels import BarPanel, DotPanel, area_panels, ratio_panels
+from dintmac.reports.panels import (
+    BarPanel,
+    DotPanel,
+    LinePanel,
+    area_panels,
+    energy_panels,
+    growth_panels,
+    ratio_panels,
+)
 from dintmac.reports.plots import darkened, draw
 from dintmac.reports.schema import check_type
-from dintmac.reports.tables import library_table, ratio_table
+from dintmac.reports.tables import baseline_tables, library_table, ratio_table
 from dintmac.synth.cache import Cache, CacheError, key_of
-from dintmac.synth.records import Ratio, Record, Variant
+from dintmac.synth.ratios import Ratio, Variant
+from dintmac.synth.records import Record
 
 __all__ = ["FILES", "Report", "check_folder", "read_report", "summary", "write_report"]
 
-#: Files of a report; without ratios there is no ratios.png.
-FILES = ("report.json", "report.md", "report.html", "ratios.png", "areas.png")
+#: Files of a report; there is no picture of what was not measured.
+FILES = (
+    "report.json",
+    "report.md",
+    "report.html",
+    "ratios.png",
+    "growth.png",
+    "areas.png",
+    "energies.png",
+)
 
 
 @dataclass(frozen=True)
@@ -179,34 +196,35 @@ def _render(report: Report) -> dict[str, bytes]:
     """The contents of all files but report.json, by name."""
     comparisons = compare(report.ratios)
     libraries = grouped(report.records, lambda r: r.library).values()
-    ratios, areas = ratio_panels(comparisons), area_panels(report.records)
+    panels: dict[str, Sequence[DotPanel | BarPanel | LinePanel]] = {
+        "ratios": ratio_panels(comparisons),
+        "growth": growth_panels(report.ratios),
+        "areas": area_panels(report.records),
+        "energies": energy_panels(report.records),
+    }
     values = {
         "formats": _listed(dict.fromkeys(r.format for r in report.records)),
         "command": "dintmac report",
         "conclusion": " ".join(conclusion(comparisons)),
         "highlights": [_highlight(c) for c in comparisons],
         "ratio_tables": [ratio_table(c) for c in comparisons],
+        "baseline_tables": baseline_tables(report.ratios),
         "library_tables": [library_table(group, report.ratios) for group in libraries],
         "has_undivided": any(r.area_split.products is None for r in report.records),
-        "ratios_text": " ".join(panel.text for panel in ratios),
-        "areas_text": " ".join(panel.text for panel in areas),
+        "texts": {name: " ".join(p.text for p in group) for name, group in panels.items()},
         "method": _method(report),
     }
-    figures = {
-        "ratio_figures": [_figure(panel) for panel in ratios],
-        "area_figures": [_figure(panel) for panel in areas],
+    figures = {name: [_figure(panel) for panel in group] for name, group in panels.items()}
+    pictures = {
+        f"{name}.png": _drawn(group, "png", columns=2) for name, group in panels.items() if group
     }
-    contents = {
+    return pictures | {
         "report.md": render_markdown(values).encode(),
-        "report.html": render_html(values | figures).encode(),
-        "areas.png": _drawn(areas, "png", columns=2),
+        "report.html": render_html(values | {"figures": figures}).encode(),
     }
-    if ratios:
-        contents["ratios.png"] = _drawn(ratios, "png", columns=2)
-    return contents
 
 
-def _figure(panel: DotPanel | BarPanel) -> dict[str, str]:
+def _figure(panel: DotPanel | BarPanel | LinePanel) -> dict[str, str]:
     """A plot in both colour schemes, as addresses that hold the picture itself."""
     svg = _drawn([panel], "svg")
     return {
@@ -217,7 +235,10 @@ def _figure(panel: DotPanel | BarPanel) -> dict[str, str]:
 
 
 def _drawn(
-    panels: Sequence[DotPanel | BarPanel], kind: Literal["png", "svg"], *, columns: int = 1
+    panels: Sequence[DotPanel | BarPanel | LinePanel],
+    kind: Literal["png", "svg"],
+    *,
+    columns: int = 1,
 ) -> bytes:
     """:func:`draw`, from the cache of measurements: pictures take longer than all the rest."""
     code = [path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))]
@@ -259,7 +280,7 @@ def _method(report: Report) -> list[tuple[str, str]]:
         ("Recipe", "; ".join(recipes)),
         ("Checks", _checks(records)),
         ("Areas", AREA_SCOPE),
-        ("Ratios", "On either side stands the smallest netlist of its format that was measured."),
+        ("Ratios", "On either side stands the best netlist of its format that was measured."),
     ]
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dintmac.reports.comparisons import Comparison
+from dintmac.reports.comparisons import Comparison, metric_of
 from dintmac.reports.grouping import grouped
 from dintmac.reports.labels import (
     DASH,
+    case,
     design_title,
     netlist,
     number,
     products_per_cycle,
     times,
 )
-from dintmac.synth.records import Ratio, Record
+from dintmac.synth.ratios import Ratio
+from dintmac.synth.records import Record
 
-__all__ = ["Group", "Table", "library_table", "ratio_table"]
+__all__ = ["Group", "Table", "baseline_tables", "library_table", "ratio_table"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def library_table(records: Sequence[Record], ratios: Sequence[Ratio]) -> Table:
         ("control", True),
         ("flip-flops", True),
         ("delay, ns", True),
+        ("fJ/MAC", True),
         ("baseline ÷ this", False),
         ("check", False),
         ("results", True),
@@ -78,22 +81,48 @@ def library_table(records: Sequence[Record], ratios: Sequence[Ratio]) -> Table:
 def ratio_table(comparison: Comparison) -> Table:
     """The ratios of one comparison: a row a design, a column a library."""
     cells = {
-        (design_title(r.design, r.parameters), r.library): _spaced(
-            times(r.ratio), comparison.architectures(r)
-        )
+        ("", case(r), r.library): _spaced(times(r.ratio), comparison.architectures(r))
         for r in comparison.ratios
     }
-    designs = dict.fromkeys(design for design, _ in cells)
-    libraries = tuple(dict.fromkeys(library for _, library in cells))
-    rows = tuple(
-        (design, *(cells.get((design, library), DASH) for library in libraries))
-        for design in designs
-    )
+    return _by_library(comparison.title, "design", cells)
+
+
+def baseline_tables(ratios: Sequence[Ratio]) -> list[Table]:
+    """A table for each metric: every INT8 architecture over the best dINT4, by design."""
+    chosen = [r for r in ratios if (r.baseline.format, r.candidate.format) == ("INT8", "dINT4")]
+    return [
+        _by_library(
+            f"every INT8 architecture ÷ the best dINT4, {metric}",
+            "architecture",
+            {
+                (case(r), r.baseline.architecture, r.library): _spaced(
+                    times(r.ratio), "(strongest)" if r.strongest else ""
+                )
+                for r in group
+            },
+        )
+        for metric, group in grouped(chosen, metric_of).items()
+    ]
+
+
+def _by_library(title: str, lead: str, cells: Mapping[tuple[str, str, str], str]) -> Table:
+    """A table of cells by heading, row and library."""
+    libraries = tuple(dict.fromkeys(library for _, _, library in cells))
+    rows = grouped(dict.fromkeys((heading, row) for heading, row, _ in cells), lambda key: key[0])
     return Table(
-        title=comparison.title,
-        columns=("design", *libraries),
+        title=title,
+        columns=(lead, *libraries),
         numeric=(False, *(True for _ in libraries)),
-        groups=(Group("", rows),),
+        groups=tuple(
+            Group(
+                heading,
+                tuple(
+                    (row, *(cells.get((heading, row, library), DASH) for library in libraries))
+                    for _, row in keys
+                ),
+            )
+            for heading, keys in rows.items()
+        ),
     )
 
 
@@ -110,6 +139,7 @@ def _cells(record: Record, ratios: Sequence[Ratio]) -> tuple[str, ...]:
         number(split.control),
         f"{record.flip_flops:,}",
         number(record.delay_ns),
+        number(None if record.power is None else record.power.energy_per_mac_fj),
         _ratios(record, ratios),
         _check(record),
         f"{record.check.vectors:,}",
@@ -121,7 +151,10 @@ def _ratios(record: Record, ratios: Sequence[Ratio]) -> str:
     texts = [
         _spaced(times(r.ratio), netlist(r.baseline), "" if r.metric == "area" else f"({r.metric})")
         for r in ratios
-        if (r.library, r.design, r.parameters) == (record.library, record.design, record.parameters)
+        if r.strongest
+        and r.delay_ns == record.target_delay_ns
+        and (r.library, r.design, r.parameters)
+        == (record.library, record.design, record.parameters)
         and (r.candidate.format, r.candidate.architecture) == (record.format, record.architecture)
     ]
     return "; ".join(texts) or DASH

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-__all__ = ["AreaSplit", "Check", "Power", "Ratio", "Record", "Variant", "ratios_of"]
-
-#: Weight formats that are compared: baseline and candidate.
-_PAIRS = (("INT8", "INT4"), ("INT8", "dINT4"), ("INT4", "dINT4"))
+__all__ = ["AreaSplit", "Check", "Power", "Record"]
 
 
 @dataclass(frozen=True)
@@ -166,74 +161,3 @@ class Record:
         except (KeyError, TypeError):
             names = ", ".join(field.name for field in fields(cls))
             raise ValueError(f"a record must have exactly the fields {names}") from None
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One side of a comparison."""
-
-    format: str
-    architecture: str
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """How many times larger the baseline is than the candidate, at equal function.
-
-    Attributes
-    ----------
-    design : str
-    parameters : dict of str to int
-    library : str
-    metric : str
-        ``area``.
-    baseline, candidate : Variant
-        Each the smallest of its format.
-    ratio : float
-    """
-
-    design: str
-    parameters: dict[str, int]
-    library: str
-    metric: str
-    baseline: Variant
-    candidate: Variant
-    ratio: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The ratio as JSON values."""
-        return asdict(self)
-
-
-def ratios_of(records: Iterable[Record]) -> list[Ratio]:
-    """INT8 over INT4, INT8 over dINT4 and INT4 over dINT4, by area.
-
-    For each design, parameters and library; on either side stands the smallest record of its
-    format, whatever its architecture, so that no comparison is against a straw man. The order is
-    that in which designs and libraries first occur.
-    """
-    groups: dict[tuple[str, str, str], list[Record]] = {}
-    for record in records:
-        sizes = json.dumps(record.parameters, sort_keys=True)
-        groups.setdefault((record.library, record.design, sizes), []).append(record)
-    return [ratio for group in groups.values() for ratio in _ratios(group)]
-
-
-def _ratios(group: Sequence[Record]) -> Iterable[Ratio]:
-    smallest: dict[str, Record] = {}
-    for record in group:
-        best = smallest.setdefault(record.format, record)
-        if record.area < best.area:
-            smallest[record.format] = record
-    for baseline_format, candidate_format in _PAIRS:
-        if baseline_format in smallest and candidate_format in smallest:
-            baseline, candidate = smallest[baseline_format], smallest[candidate_format]
-            yield Ratio(
-                design=candidate.design,
-                parameters=candidate.parameters,
-                library=candidate.library,
-                metric="area",
-                baseline=Variant(baseline.format, baseline.architecture),
-                candidate=Variant(candidate.format, candidate.architecture),
-                ratio=baseline.area / candidate.area,
-            )

@@ -157,7 +157,7 @@ def _report(options: argparse.Namespace) -> int:
     from dintmac.synth.check import CheckError
     from dintmac.synth.liberty import find_libraries
     from dintmac.synth.measure import measure_all, tools
-    from dintmac.synth.records import ratios_of
+    from dintmac.synth.ratios import ratios_of
 
     if options.jobs < 1:
         raise ValueError(f"jobs must be positive, not {options.jobs}")
@@ -181,16 +181,17 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _report_configurations(designs: list[str] | None, *, behavioural: bool) -> list[Configuration]:
-    """INT8, INT4 and dINT4 versions of the designs at equal sizes."""
+    """INT8, INT4 and dINT4 versions of the designs at equal sizes, in every architecture."""
     from dintmac.golden.formats import DINT4, INT4, INT8
-    from dintmac.hdl.designs import DESIGNS, Configuration
+    from dintmac.hdl.architectures import architectures_of
+    from dintmac.hdl.designs import DESIGNS, RESIDENT, Configuration
 
-    architectures = ("", "behavioural") if behavioural else ("",)
     return [
-        Configuration(design, format, architecture)
+        Configuration(design, format, architecture.name)
         for design in designs or DESIGNS
         for format in (INT8, INT4, DINT4)
-        for architecture in architectures
+        for architecture in architectures_of(format, resident=design in RESIDENT)
+        if behavioural or architecture.generator is not None
     ]
 
 

@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from dintmac.reports.report import FILES, read_report, summary, write_report
-from dintmac.synth.records import AreaSplit, Check, Record, ratios_of
+from dintmac.synth.ratios import ratios_of
+from dintmac.synth.records import AreaSplit, Check, Power, Record
 
 TOOLS = {"yosys": "0.70", "amaranth": "0.5.8"}
 #: Area of a MAC's netlist in GE; a dot product of 4 lanes takes four times as much.
@@ -94,9 +95,32 @@ def table_row(markdown, *cells):
 
 
 def test_a_report_has_all_its_files_and_nothing_else(report):
-    assert {path.name for path in report.iterdir()} == set(FILES)
-    assert (report / "areas.png").read_bytes().startswith(b"\x89PNG")
-    assert (report / "ratios.png").read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in report.iterdir()} == set(FILES) - {"energies.png"}
+    for name in ("areas.png", "ratios.png", "growth.png"):
+        assert (report / name).read_bytes().startswith(b"\x89PNG")
+
+
+def with_power(record):
+    energy = record.area / 2
+    split = {"products": None, "accumulation": energy / 2, "clock": energy / 2}
+    power = Power(energy, split, "gaussian", "00", 4, 8, 4.0, 1.1, 1.5, 2.0)
+    return replace(record, power=power)
+
+
+def test_measured_energies_are_compared_and_shown(tmp_path):
+    write(tmp_path, [with_power(r) for r in RECORDS[:4]])
+    assert {path.name for path in tmp_path.iterdir()} == set(FILES)
+    assert "the energy of INT8 booth is 1.50× that of dINT4 digits" in text(tmp_path)
+    assert table_row(text(tmp_path), "MAC, depth 16", "dINT4", "digits")[11] == "200.0"
+    assert "ge, gaussian data, energy per MAC, fJ, split into clock" in text(tmp_path)
+    assert read_report(tmp_path / "report.json").records[0].power is not None
+
+
+def test_every_int8_architecture_stands_against_the_best_dint4(report):
+    assert "### every INT8 architecture ÷ the best dINT4, area" in text(report)
+    for cells in (("booth", "1.50× (strongest)"), ("behavioural", "2.10×")):
+        row = table_row(text(report), "MAC, depth 16", *cells)
+        assert row[3] == cells[1]
 
 
 def test_json_holds_what_was_given_with_sorted_keys(report):
@@ -124,6 +148,7 @@ def test_a_row_has_every_number_of_its_record(report):
         "200.0",  # control
         "1,234",  # flip-flops
         "—",  # no delay
+        "—",  # no energy
         "1.50× INT8 booth; 0.95× INT4 digits",
         "simulated",
         "65,536",
@@ -133,7 +158,7 @@ def test_a_row_has_every_number_of_its_record(report):
 def test_a_behavioural_netlist_has_no_area_of_products_and_the_report_says_why(report):
     row = table_row(text(report), "MAC, depth 16", "INT8", "behavioural")
     assert row[5:9] == ["210.0", "—", "525.0", "105.0"]
-    assert row[11] == "—"
+    assert row[12] == "—"
     assert "accumulation is both" in text(report)
     assert "accumulation is both" in text(report, "report.html")
 
@@ -197,20 +222,25 @@ def test_a_baseline_that_is_not_everywhere_the_same_is_named_at_each_ratio(tmp_p
 def test_records_without_ratios_make_a_report_without_them(tmp_path):
     write(tmp_path)
     write(tmp_path, RECORDS[3:4])
-    assert {path.name for path in tmp_path.iterdir()} == set(FILES) - {"ratios.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "report.json",
+        "report.md",
+        "report.html",
+        "areas.png",
+    }
     assert "No area of INT8 and dINT4 was compared" in text(tmp_path)
     assert "ratios.png" not in text(tmp_path)
 
 
 @pytest.mark.usefixtures("no_plots")
-def test_power_ratios_are_held_against_the_claim_on_power(tmp_path):
+def test_energy_ratios_are_held_against_the_claim_on_power(tmp_path):
     ratios = ratios_of(RECORDS)
-    powers = [replace(r, metric="power", ratio=2.6) for r in ratios]
+    powers = [replace(r, metric="energy", ratio=2.6) for r in ratios]
     write_report(RECORDS, ratios + powers, TOOLS, tmp_path)
-    assert "the power of INT8 booth is 2.60× that of dINT4 digits" in text(tmp_path)
+    assert "the energy of INT8 booth is 2.60× that of dINT4 digits" in text(tmp_path)
     assert "it reaches 2.56× in 4 of 4 cases" in text(tmp_path)
     assert "nothing is said" not in text(tmp_path)
-    assert "2.60× INT8 booth (power)" in text(tmp_path)
+    assert "2.60× INT8 booth (energy)" in text(tmp_path)
 
 
 def test_the_page_needs_nothing_from_outside(report):
@@ -225,9 +255,9 @@ def test_the_page_needs_nothing_from_outside(report):
 
 def test_every_picture_has_a_text(report):
     page = text(report, "report.html")
-    assert len(re.findall("<img ", page)) == 5  # three comparisons, two libraries
-    assert len(re.findall(r'<img [^>]*alt="[^"]{20,}"', page)) == 5
-    assert len(re.findall(r"!\[[^\]]{20,}\]\((?:ratios|areas)\.png\)", text(report))) == 2
+    assert len(re.findall("<img ", page)) == 7  # three comparisons, twice two libraries
+    assert len(re.findall(r'<img [^>]*alt="[^"]{20,}"', page)) == 7
+    assert len(re.findall(r"!\[[^\]]{20,}\]\((?:ratios|growth|areas)\.png\)", text(report))) == 3
 
 
 def test_the_page_says_how_it_was_measured(report):
@@ -241,8 +271,8 @@ def test_the_page_says_how_it_was_measured(report):
 def test_the_same_report_gives_the_same_bytes_also_when_read_back(report, tmp_path):
     again = read_report(report / "report.json")
     write_report(again.records, again.ratios, again.tools, tmp_path)
-    for name in FILES:
-        assert (tmp_path / name).read_bytes() == (report / name).read_bytes(), name
+    for path in report.iterdir():
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def test_a_hostile_name_is_text_everywhere(tmp_path):

@@ -1,11 +1,10 @@
-"""Records and ratios."""
+"""Records."""
 
-import dataclasses
 import json
 
 import pytest
 
-from dintmac.synth.records import AreaSplit, Check, Ratio, Record, Variant, ratios_of
+from dintmac.synth.records import AreaSplit, Check, Record
 
 RECORD = Record(
     design="mac",
@@ -29,12 +28,6 @@ RECORD = Record(
 )
 
 
-def record(format, architecture, area, **changes):
-    return dataclasses.replace(
-        RECORD, format=format, architecture=architecture, area=area, **changes
-    )
-
-
 def test_a_record_survives_json():
     text = json.dumps(RECORD.to_json())
     assert Record.from_json(json.loads(text)) == RECORD
@@ -55,33 +48,3 @@ def test_refuses_what_has_other_fields(change):
     change(values)
     with pytest.raises(ValueError, match="a record must have exactly the fields design, format"):
         Record.from_json(values)
-
-
-def test_the_baseline_is_the_smallest_of_its_format_and_named():
-    records = [
-        record("INT8", "behavioural", 400.0),
-        record("INT8", "booth", 190.0),
-        record("dINT4", "digits", 100.0),
-        record("dINT4", "behavioural", 120.0),
-        record("INT4", "digits", 95.0),
-    ]
-    found = {(r.baseline.format, r.candidate.format): r for r in ratios_of(records)}
-    assert found.keys() == {("INT8", "INT4"), ("INT8", "dINT4"), ("INT4", "dINT4")}
-    assert found["INT8", "dINT4"] == Ratio(
-        design="mac",
-        parameters={"depth": 4096},
-        library="ge",
-        metric="area",
-        baseline=Variant("INT8", "booth"),
-        candidate=Variant("dINT4", "digits"),
-        ratio=1.9,
-    )
-    assert found["INT4", "dINT4"].ratio == pytest.approx(0.95)
-
-
-@pytest.mark.parametrize(
-    "other", [{"library": "x"}, {"design": "dot"}, {"parameters": {"depth": 8}}]
-)
-def test_only_equal_functions_in_one_library_are_compared(other):
-    records = [record("INT8", "booth", 2.0, **other), record("dINT4", "digits", 1.0)]
-    assert ratios_of(records) == []

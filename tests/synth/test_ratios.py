@@ -1,0 +1,136 @@
+"""Ratios between records."""
+
+import dataclasses
+
+import pytest
+
+from dintmac.synth.ratios import Ratio, Variant, ratios_of
+from dintmac.synth.records import AreaSplit, Check, Power, Record
+
+RECORD = Record(
+    design="mac",
+    format="dINT4",
+    architecture="digits",
+    parameters={"depth": 4096},
+    library="ge",
+    recipe="area",
+    target_delay_ns=None,
+    area=100.0,
+    area_unit="GE",
+    area_split=AreaSplit(registers=50.0, products=30.0, accumulation=15.0, control=5.0),
+    cells={"NAND2": 10},
+    flip_flops=5,
+    delay_ns=None,
+    power=None,
+    checked="simulated",
+    check=Check("simulated", 10, 20),
+    tools={"yosys": "0.70"},
+    inputs_sha256="00",
+)
+
+
+def record(format, architecture, area, **changes):
+    return dataclasses.replace(
+        RECORD, format=format, architecture=architecture, area=area, **changes
+    )
+
+
+def energy(value, data="gaussian"):
+    return Power(
+        energy_per_mac_fj=value,
+        split_fj={"clock": value},
+        data=data,
+        data_sha256="00",
+        macs=1,
+        cycles=8,
+        period_ns=4.0,
+        voltage=1.1,
+        glitch_factor=1.5,
+        step_ps=2.0,
+    )
+
+
+def by_sides(ratios):
+    """Ratios by both architectures and metric, with the delay."""
+    return {
+        (r.baseline.architecture, r.candidate.architecture, r.metric, r.delay_ns): (
+            round(r.ratio, 6),
+            r.strongest,
+        )
+        for r in ratios
+        if (r.baseline.format, r.candidate.format) == ("INT8", "dINT4")
+    }
+
+
+def test_every_baseline_stands_against_the_smallest_candidate_and_the_strongest_is_named():
+    records = [
+        record("INT8", "behavioural", 400.0),
+        record("INT8", "booth", 190.0),
+        record("dINT4", "digits", 100.0),
+        record("dINT4", "behavioural", 120.0),
+        record("INT4", "digits", 95.0),
+    ]
+    ratios = ratios_of(records)
+    assert ratios[2:4] == [
+        Ratio(
+            design="mac",
+            parameters={"depth": 4096},
+            library="ge",
+            metric="area",
+            delay_ns=None,
+            baseline=Variant("INT8", architecture),
+            candidate=Variant("dINT4", "digits"),
+            strongest=architecture == "booth",
+            ratio=ratio,
+        )
+        for architecture, ratio in (("behavioural", 4.0), ("booth", 1.9))
+    ]
+    pairs = [(r.baseline.format, r.candidate.format, r.strongest) for r in ratios]
+    assert pairs.count(("INT8", "INT4", True)) == pairs.count(("INT4", "dINT4", True)) == 1
+    assert ratios[-1].ratio == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize(
+    "other", [{"library": "x"}, {"design": "dot"}, {"parameters": {"depth": 8}}]
+)
+def test_only_equal_functions_in_one_library_are_compared(other):
+    records = [record("INT8", "booth", 2.0, **other), record("dINT4", "digits", 1.0)]
+    assert ratios_of(records) == []
+
+
+def test_at_equal_delay_the_smallest_that_keep_it_are_compared():
+    records = [
+        record("INT8", "booth", 180.0),
+        record("INT8", "booth", 200.0, target_delay_ns=2.0, delay_ns=1.9),
+        record("INT8", "booth", 300.0, target_delay_ns=1.0, delay_ns=1.1),
+        record("INT8", "pair", 190.0, target_delay_ns=1.0, delay_ns=2.1),
+        record("dINT4", "digits", 100.0),
+        record("dINT4", "digits", 120.0, target_delay_ns=2.0, delay_ns=1.8),
+        record("dINT4", "digits", 110.0, target_delay_ns=1.0, delay_ns=0.9),
+    ]
+    assert by_sides(ratios_of(records)) == {
+        ("booth", "digits", "area", None): (1.8, True),
+        ("booth", "digits", "area", 2.0): (round(200 / 110, 6), True),
+    }
+
+
+def test_the_least_hungry_baseline_need_not_be_the_smallest():
+    records = [
+        record("INT8", "booth", 190.0, power=energy(300.0)),
+        record("INT8", "baugh_wooley", 220.0, power=energy(250.0)),
+        record("dINT4", "digits", 100.0, power=energy(125.0)),
+    ]
+    assert by_sides(ratios_of(records)) == {
+        ("booth", "digits", "area", None): (1.9, True),
+        ("baugh_wooley", "digits", "area", None): (2.2, False),
+        ("booth", "digits", "energy", None): (2.4, False),
+        ("baugh_wooley", "digits", "energy", None): (2.0, True),
+    }
+
+
+def test_energies_of_different_data_are_not_compared():
+    records = [
+        record("INT8", "booth", 190.0, power=energy(300.0)),
+        record("dINT4", "digits", 100.0, power=energy(125.0, "minilm")),
+    ]
+    assert {r.metric for r in ratios_of(records)} == {"area"}
