@@ -23,7 +23,7 @@ __all__ = [
     "BarPanel",
     "Dot",
     "DotPanel",
-    "LinePanel",
+    "GrowthPanel",
     "area_panels",
     "energy_panels",
     "growth_panels",
@@ -101,7 +101,7 @@ class BarPanel:
 
 
 @dataclass(frozen=True)
-class LinePanel:
+class GrowthPanel:
     """Values of several lines at the same places, None where there is none."""
 
     title: str
@@ -116,7 +116,7 @@ class LinePanel:
         return f"{self.title}: {names}, at {', '.join(self.places)}; the tables have every value."
 
 
-def growth_panels(ratios: Sequence[Ratio]) -> list[LinePanel]:
+def growth_panels(ratios: Sequence[Ratio]) -> list[GrowthPanel]:
     """How ratios of areas grow with the size of the design: a panel for each library."""
     areas = [r for r in ratios if metric_of(r) == "area"]
     return [
@@ -125,7 +125,7 @@ def growth_panels(ratios: Sequence[Ratio]) -> list[LinePanel]:
     ]
 
 
-def _growth_panel(library: str, ratios: Sequence[Ratio]) -> LinePanel:
+def _growth_panel(library: str, ratios: Sequence[Ratio]) -> GrowthPanel:
     designs = grouped(ratios, lambda r: short_title(r.design, r.parameters))
     places = sorted(designs, key=lambda place: products_per_cycle(designs[place][0].parameters))
     lines = {
@@ -133,7 +133,7 @@ def _growth_panel(library: str, ratios: Sequence[Ratio]) -> LinePanel:
         "smallest INT8 ÷ dINT4": lambda r: _is(r, "INT8", "dINT4") and r.strongest,
         "smallest INT8 ÷ INT4, the ceiling": lambda r: _is(r, "INT8", "INT4") and r.strongest,
     }
-    return LinePanel(
+    return GrowthPanel(
         title=library,
         axis="ratio of areas",
         places=tuple(places),

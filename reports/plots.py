@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from dintmac.reports.labels import number, times
-from dintmac.reports.panels import BarPanel, DotPanel, LinePanel
+from dintmac.reports.panels import BarPanel, DotPanel, GrowthPanel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,11 +29,11 @@ _PATCH = {"facecolor": _PAPER, "linewidth": 0, "pad": 1.0}
 _WIDTH = 5.4  # inches a panel
 _ROW = 0.21
 _MARGIN = 1.1
-_LINE_PANEL = 12  # rows
+_GROWTH = 12  # rows
 
 
 def draw(
-    panels: Sequence[DotPanel | BarPanel | LinePanel],
+    panels: Sequence[DotPanel | BarPanel | GrowthPanel],
     kind: Literal["png", "svg"],
     *,
     columns: int = 1,
@@ -62,8 +62,8 @@ def draw(
             axes = figure.add_subplot(grid[divmod(index, columns)])
             if isinstance(panel, DotPanel):
                 _draw_dots(axes, panel)
-            elif isinstance(panel, LinePanel):
-                _draw_lines(axes, panel)
+            elif isinstance(panel, GrowthPanel):
+                _draw_growth(axes, panel)
             else:
                 _draw_bars(axes, panel)
         buffer = io.BytesIO()
@@ -179,7 +179,7 @@ def _draw_bars(axes: Axes, panel: BarPanel) -> None:
     _legend(axes, columns)
 
 
-def _draw_lines(axes: Axes, panel: LinePanel) -> None:
+def _draw_growth(axes: Axes, panel: GrowthPanel) -> None:
     positions = range(len(panel.places))
     for index, (name, values) in enumerate(panel.lines):
         points = [(x, y) for x, y in zip(positions, values, strict=True) if y is not None]
@@ -237,9 +237,9 @@ def _rows(axes: Axes, names: Sequence[tuple[str, str]]) -> list[int]:
     return positions
 
 
-def _lines(panel: DotPanel | BarPanel | LinePanel) -> int:
-    if isinstance(panel, LinePanel):
-        return _LINE_PANEL
+def _lines(panel: DotPanel | BarPanel | GrowthPanel) -> int:
+    if isinstance(panel, GrowthPanel):
+        return _GROWTH
     items = panel.dots if isinstance(panel, DotPanel) else panel.bars
     headings = [item.heading for item in items]
     changes = sum(a != b for a, b in zip([None, *headings], headings, strict=False))

@@ -21,7 +21,7 @@ from dintmac.reports.pages import plain_table, render_html, render_markdown
 from dintmac.reports.panels import (
     BarPanel,
     DotPanel,
-    LinePanel,
+    GrowthPanel,
     area_panels,
     energy_panels,
     growth_panels,
@@ -196,7 +196,7 @@ def _render(report: Report) -> dict[str, bytes]:
     """The contents of all files but report.json, by name."""
     comparisons = compare(report.ratios)
     libraries = grouped(report.records, lambda r: r.library).values()
-    panels: dict[str, Sequence[DotPanel | BarPanel | LinePanel]] = {
+    panels: dict[str, Sequence[DotPanel | BarPanel | GrowthPanel]] = {
         "ratios": ratio_panels(comparisons),
         "growth": growth_panels(report.ratios),
         "areas": area_panels(report.records),
@@ -224,7 +224,7 @@ def _render(report: Report) -> dict[str, bytes]:
     }
 
 
-def _figure(panel: DotPanel | BarPanel | LinePanel) -> dict[str, str]:
+def _figure(panel: DotPanel | BarPanel | GrowthPanel) -> dict[str, str]:
     """A plot in both colour schemes, as addresses that hold the picture itself."""
     svg = _drawn([panel], "svg")
     return {
@@ -235,7 +235,7 @@ def _figure(panel: DotPanel | BarPanel | LinePanel) -> dict[str, str]:
 
 
 def _drawn(
-    panels: Sequence[DotPanel | BarPanel | LinePanel],
+    panels: Sequence[DotPanel | BarPanel | GrowthPanel],
     kind: Literal["png", "svg"],
     *,
     columns: int = 1,
