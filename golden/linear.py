@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,10 @@ Floats = NDArray[np.float32]
 
 #: A linear layer: from inputs, float32, shape (tokens, K), to outputs, float32, (tokens, N).
 Linear = Callable[[Floats], Floats]
+
+#: From activations, int8, shape (tokens, K), and codes of weights, uint8, shape (N, K), in a format
+#: to their exact integer products, shape (tokens, N), in units of the format.
+Multiply = Callable[[NDArray[np.int8], NDArray[np.uint8], Format], NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +162,8 @@ class IntegerLinear:
     output : AffineQuantizer, optional
         Of shape (): what the outputs are requantized to. Inputs then have a static scale, and
         weights a scale per tensor or channel.
+    multiply : callable
+        What makes the products: the golden model, or hardware.
 
     Raises
     ------
@@ -166,7 +173,13 @@ class IntegerLinear:
         If the layer has a part that it does not have.
     """
 
-    def __init__(self, layer: QuantizedLinear, output: AffineQuantizer | None = None) -> None:
+    def __init__(
+        self,
+        layer: QuantizedLinear,
+        output: AffineQuantizer | None = None,
+        *,
+        multiply: Multiply = matmul,
+    ) -> None:
         check_member("format of an integer layer", layer.weight.format, Format)
         if layer.weight.zero_point is not None:
             raise ValueError("weights of an integer layer must not have a zero point")
@@ -178,6 +191,7 @@ class IntegerLinear:
             raise ValueError("weights must have a scale per tensor or channel to be requantized")
         self._layer = layer
         self._output = output
+        self._multiply = multiply
 
     @property
     def layer(self) -> QuantizedLinear:
@@ -212,9 +226,9 @@ class IntegerLinear:
         format = weight.format
         assert isinstance(format, Format)  # The constructor has seen to it.
         part = np.ascontiguousarray(weight.codes[:, channels])
-        sums = matmul(np.ascontiguousarray(codes[:, channels]), part, format).astype(np.int64)
+        sums = self._multiply(np.ascontiguousarray(codes[:, channels]), part, format)
         totals = format.to_units(part).sum(axis=1, dtype=np.int64)
-        less: NDArray[np.int64] = sums - quantizer.zero_point * totals
+        less: NDArray[np.int64] = sums.astype(np.int64) - quantizer.zero_point * totals
         return less
 
     def _requantized(
