@@ -18,12 +18,17 @@ from dintmac.golden.quantize import QuantizedTensor, decode, encode
 #: Columns between which the error is passed on at once, by one product of matrices.
 BLOCK = 64
 
+#: Inputs that are in float64 at a time.
+ROWS = 4096
+
 
 def hessian(inputs: NDArray[np.floating]) -> NDArray[np.float64]:
     """``XᵀX`` of the inputs of a layer, shape (M, K): float64 array, shape (K, K)."""
     check_real("inputs", inputs)
-    exact = inputs.astype(np.float64)
-    product: NDArray[np.float64] = exact.T @ exact
+    product = np.zeros((inputs.shape[1], inputs.shape[1]))
+    for start in range(0, len(inputs), ROWS):
+        exact = inputs[start : start + ROWS].astype(np.float64)
+        product += exact.T @ exact
     return product
 
 

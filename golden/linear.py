@@ -119,10 +119,7 @@ class QuantizedLinear:
 
     def __call__(self, inputs: Floats) -> Floats:
         """Outputs, float32, shape (tokens, N)."""
-        values = self.prepare(inputs)
-        if self.quantizer is not None:
-            quantizer = self.quantizer(values)
-            values = quantizer.dequantize(quantizer.quantize(values)).astype(np.float32)
+        values = self.fake_inputs(inputs)
         return self._finish(inputs, values, values @ self._dequantized.T)
 
     @cached_property
@@ -137,6 +134,14 @@ class QuantizedLinear:
         if self.input_scale is None:
             return inputs
         return np.asarray(inputs / self.input_scale, dtype=np.float32)
+
+    def fake_inputs(self, inputs: Floats) -> Floats:
+        """The inputs as the weights meet them: prepared, quantized and back."""
+        values = self.prepare(inputs)
+        if self.quantizer is None:
+            return values
+        quantizer = self.quantizer(values)
+        return quantizer.dequantize(quantizer.quantize(values)).astype(np.float32)
 
     def _finish(self, inputs: Floats, values: Floats, outputs: Floats) -> Floats:
         if self.columns is not None:
