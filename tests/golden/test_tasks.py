@@ -7,11 +7,13 @@ import pytest
 
 from dintmac.golden import tasks
 from dintmac.golden.export import read_model
-from dintmac.golden.formats import DINT4, INT8
+from dintmac.golden.formats import INT8
 from dintmac.golden.models.bert import BertConfig
 from dintmac.golden.models.folder import load_model
 from dintmac.golden.models.llama import LlamaConfig
-from dintmac.golden.recipe import Method, Recipe
+from dintmac.golden.recipe import Recipe
+from dintmac.golden.tasks import Windows
+from dintmac.golden.variants import Variant
 
 safetensors = pytest.importorskip("safetensors.numpy")
 tokenizers = pytest.importorskip("tokenizers")
@@ -57,49 +59,97 @@ def folder(request, tmp_path):
     return path
 
 
-def test_evaluates_recipes_against_full_precision(folder, tmp_path):
-    recipes = {"dint4": Recipe(grid=DINT4), "int8": Recipe(grid=INT8, scaling=Method.AQAS)}
+VARIANTS = [Variant("none", "dINT4"), Variant("aqas", "INT8")]
+WINDOWS = Windows(length=16, count=4)
+
+
+def evaluate(folder, **options):
+    texts = {"calibration": folder.parent / "calibration", "text": folder.parent / "evaluation"}
+    options = texts | {"windows": WINDOWS} | options
+    return tasks.evaluate(folder, options.pop("variants", VARIANTS), Recipe(), **options)
+
+
+def test_evaluates_variants_against_full_precision(folder):
     done = []
-    rows = tasks.evaluate(
-        folder,
-        recipes,
-        tmp_path / "calibration",
-        tmp_path / "evaluation",
-        questions=tmp_path / "questions",
-        length=16,
-        count=4,
-        progress=lambda *numbers: done.append(numbers),
-    )
-    assert list(rows) == ["full precision", "dint4", "int8"]
-    assert done == [(1, 2), (2, 2)]
-    assert rows["int8"]["y"] < rows["dint4"]["y"]
-    if "cosine" in rows["dint4"]:
-        assert rows["dint4"]["cosine"] < rows["int8"]["cosine"] < 1.0001
-        assert rows["full precision"]["cosine"] == pytest.approx(1)
+    found = evaluate(folder, progress=lambda *numbers: done.append(numbers))
+    assert [row.variant for row in found.rows] == VARIANTS
+    assert done == [(i, 4) for i in range(1, 5)]
+    dint4, int8 = found.rows
+    assert int8.error.rounding < dint4.error.rounding < dint4.error.total
+    assert found.full_precision.keys() == int8.scores.keys()
+    if "cosine" in int8.scores:
+        assert found.full_precision["cosine"] == pytest.approx(1)
+        assert dint4.scores["cosine"] < int8.scores["cosine"] < 1.0001
     else:
-        assert rows["full precision"]["divergence"] == 0
-        assert rows["int8"]["divergence"] < rows["dint4"]["divergence"]
-        assert {row["accuracy"] for row in rows.values()} <= {0.0, 1.0}
+        assert found.full_precision["divergence"] == 0
+        assert int8.scores["divergence"] < dint4.scores["divergence"]
+        assert found.settings["context"] == 16
+
+
+def test_an_evaluation_is_what_its_json_says(folder):
+    found = evaluate(folder, lengths=[4, 8])
+    assert {r.length for r in found.ranges} == {4, 8}
+    content = json.loads(json.dumps(found.to_json()))
+    assert content["rows"][0]["format"] == "dINT4"
+    assert tasks.Evaluation.from_json(content) == found
+
+
+@pytest.mark.parametrize("folder", ["llama"], indirect=True)
+def test_answers_questions(folder):
+    path = folder.parent / "questions"
+    found = evaluate(folder, questions=path)
+    assert {row.scores["accuracy"] for row in found.rows} <= {0.0, 1.0}
+    with pytest.raises(ValueError, match="shots must be 0 to 0, not 1"):
+        evaluate(folder, questions=path, shots=1)
+
+
+@pytest.mark.parametrize("folder", ["bert"], indirect=True)
+def test_an_encoder_answers_no_questions(folder):
+    with pytest.raises(ValueError, match="must be a causal one, not an encoder"):
+        evaluate(folder, questions=folder.parent / "questions")
+
+
+def test_integers_give_the_errors_of_fake_quantization(folder):
+    # A code that falls on the other side of a tie goes through the layers after it.
+    fake, exact = (evaluate(folder, integer=integer) for integer in (False, True))
+    for ours, theirs in zip(exact.rows, fake.rows, strict=True):
+        assert ours.error == theirs.error
+        for name, value in ours.scores.items():
+            assert value == pytest.approx(theirs.scores[name], abs=0.02)
 
 
 def test_quantizes_into_a_folder(folder, tmp_path):
     done = []
-    arguments = (folder, tmp_path / "out", Recipe(grid=INT8), tmp_path / "calibration")
-    tasks.quantize(*arguments, length=16, progress=lambda *numbers: done.append(numbers))
+    settings = tasks.quantize(
+        folder,
+        tmp_path / "out",
+        Recipe(grid=INT8),
+        calibration=tmp_path / "calibration",
+        windows=WINDOWS,
+        progress=lambda *numbers: done.append(numbers),
+    )
     assert done == [(1, 2), (2, 2)]
+    assert settings == json.loads((tmp_path / "out" / "quantization.json").read_text())
     model = load_model(folder)
     tokens = np.arange(10, dtype=np.int64)
     exact, found = model.forward(tokens), read_model(tmp_path / "out", model).forward(tokens)
     assert 0 < np.sum((exact - found) ** 2) / np.sum(exact**2) < 0.01
 
 
+def test_sentences_come_with_the_package():
+    calibration, evaluation = (
+        path.read_text().splitlines() for path in (tasks.CALIBRATION, tasks.EVALUATION)
+    )
+    assert (len(calibration), len(evaluation)) == (200, 80)
+    assert not set(calibration) & set(evaluation)
+
+
 def test_the_seed_decides_the_windows(folder, tmp_path):
     model = load_model(folder)
 
     def read(seed):
-        found = tasks.read_sequences(
-            model, folder, tmp_path / "calibration", length=8, count=3, seed=seed
-        )
+        windows = Windows(length=8, count=3, seed=seed)
+        found = tasks.read_sequences(model, folder, tmp_path / "calibration", windows)
         return [tokens.tolist() for tokens in found]
 
     assert read(1) == read(1)
@@ -116,6 +166,9 @@ def test_refuses_bad_input_with_one_sentence(folder, tmp_path):
     (tmp_path / "empty").write_text("\n \n")
     with pytest.raises(ValueError, match="text must not be empty: "):
         tasks.read_tokens(model, folder, tmp_path / "empty")
+    (tmp_path / "latin").write_bytes("Füße".encode("latin-1"))
+    with pytest.raises(ValueError, match="text must be in UTF-8: "):
+        tasks.read_tokens(model, folder, tmp_path / "latin")
     settings = json.loads((folder / "tokenizer.json").read_text())
     settings["model"]["vocab"]["cat"] = 15
     (folder / "tokenizer.json").write_text(json.dumps(settings))
