@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dintmac.golden.checks import check_int
 from dintmac.golden.comparison import Outcome, Scores, compare
 from dintmac.golden.evaluate import Embeddings, LayerError, Measure, Text
 from dintmac.golden.export import write_model
@@ -45,6 +46,11 @@ class Windows:
     length: int = 512
     count: int = 32
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_int("length", self.length, 1, 1 << 31)
+        check_int("count", self.count, 1, 1 << 31)
+        check_int("seed", self.seed, 0, 1 << 63)
 
 
 @dataclass(frozen=True)
@@ -219,7 +225,10 @@ def evaluate(
     recipes = [variant.recipe(base) for variant in variants]
     loaded = load_model(model)
     calibrating = read_sequences(loaded, model, calibration, windows)
-    measures = _measures(loaded, model, text, context or windows.length, stride)
+    if not isinstance(loaded, CausalModel) and (context, stride) != (None, None):
+        raise ValueError("context and stride must come with a causal model, not with an encoder")
+    context = windows.length if context is None else context
+    measures = _measures(loaded, model, text, context, stride)
     if questions is not None:
         measures.append(_questions(loaded, model, questions, shots))
     ranges: list[ActivationRange] = []
@@ -238,7 +247,7 @@ def evaluate(
     }
     if isinstance(loaded, CausalModel):
         settings |= asdict(windows) | {
-            "context": min(context or windows.length, loaded.positions),
+            "context": min(context, loaded.positions),
             "stride": stride,
             "questions": None if questions is None else questions.name,
             "shots": shots,

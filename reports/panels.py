@@ -15,7 +15,7 @@ from dintmac.reports.labels import (
 )
 from dintmac.synth.records import Ratio, Record
 
-__all__ = ["Bar", "BarPanel", "Dot", "DotPanel", "area_panels", "ratio_panels"]
+__all__ = ["Bar", "BarPanel", "Dot", "DotPanel", "LinePanel", "area_panels", "ratio_panels"]
 
 _PARTS = ("registers", "products", "accumulation", "products and sums", "control")
 
@@ -52,7 +52,7 @@ class DotPanel:
 
 @dataclass(frozen=True)
 class Bar:
-    """An area in parts, in the order of the panel's ``parts``; headings as of dots."""
+    """An area, or another value, in the parts that the panel names; headings as of dots."""
 
     heading: str
     label: str
@@ -61,7 +61,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarPanel:
-    """Areas of one library."""
+    """Values of one kind, such as the areas of one library."""
 
     title: str
     axis: str
@@ -71,10 +71,23 @@ class BarPanel:
     @property
     def text(self) -> str:
         """What the plot shows, for those who do not see it."""
-        return (
-            f"{self.title}, {self.axis}, split into {', '.join(self.parts)}; "
-            "the tables have every value."
-        )
+        split = f", split into {', '.join(self.parts)}" if len(self.parts) > 1 else ""
+        return f"{self.title}, {self.axis}{split}; the tables have every value."
+
+
+@dataclass(frozen=True)
+class LinePanel:
+    """Positive values of the same items, in order, once for each of several named lines."""
+
+    title: str
+    axis: str
+    value_axis: str
+    lines: tuple[tuple[str, tuple[float, ...]], ...]
+
+    @property
+    def text(self) -> str:
+        """What the plot shows, for those who do not see it."""
+        return f"{self.title}: {self.value_axis} of every {self.axis.partition(',')[0]}."
 
 
 def ratio_panels(comparisons: Sequence[Comparison]) -> list[DotPanel]:

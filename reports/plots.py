@@ -1,4 +1,4 @@
-"""Plots: ratios and the split of areas, one panel a comparison or library."""
+"""Plots: ratios, values in parts, and lines over the layers of a model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from dintmac.reports.labels import number, times
-from dintmac.reports.panels import BarPanel, DotPanel
+from dintmac.reports.panels import BarPanel, DotPanel, LinePanel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +21,7 @@ __all__ = ["darkened", "draw"]
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#999999")
 _CLAIM = "#D55E00"
 _MARKERS = "osD^vP"
+_DASHES = ("-", "--", ":", "-.")
 _INK, _FAINT, _PAPER = "#1c2330", "#d5dae1", "#ffffff"
 _DARK = {_INK: "#e4e7ec", _FAINT: "#3a4352", _PAPER: "#161b24"}
 #: Ground under a text, at which the lines of the grid stop.
@@ -29,10 +30,11 @@ _PATCH = {"facecolor": _PAPER, "linewidth": 0, "pad": 1.0}
 _WIDTH = 5.4  # inches a panel
 _ROW = 0.21
 _MARGIN = 1.1
+_LINE_PANEL = 3.2  # inches
 
 
 def draw(
-    panels: Sequence[DotPanel | BarPanel],
+    panels: Sequence[DotPanel | BarPanel | LinePanel],
     kind: Literal["png", "svg"],
     *,
     columns: int = 1,
@@ -53,7 +55,7 @@ def draw(
 
     columns = min(columns, len(panels))
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
-    heights = [max(_MARGIN + _ROW * _lines(panel) for panel in row) for row in rows]
+    heights = [max(map(_height, row)) for row in rows]
     with _style():
         figure = Figure(figsize=(_WIDTH * columns, sum(heights)), layout="constrained")
         grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
@@ -61,8 +63,10 @@ def draw(
             axes = figure.add_subplot(grid[divmod(index, columns)])
             if isinstance(panel, DotPanel):
                 _draw_dots(axes, panel)
-            else:
+            elif isinstance(panel, BarPanel):
                 _draw_bars(axes, panel)
+            else:
+                _draw_lines(axes, panel)
         buffer = io.BytesIO()
         metadata = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
         figure.savefig(buffer, format=kind, metadata=metadata)
@@ -162,7 +166,7 @@ def _draw_bars(axes: Axes, panel: BarPanel) -> None:
             left=starts,
             height=0.74,
             label=_plain(part),
-            color=_COLOURS[-1] if part == panel.parts[-1] else _COLOURS[index],
+            color=_COLOURS[-1] if part == "control" else _COLOURS[index],
             edgecolor=_PAPER,
             linewidth=0.6,
         )
@@ -170,15 +174,40 @@ def _draw_bars(axes: Axes, panel: BarPanel) -> None:
     for position, total in zip(positions, starts, strict=True):
         _value(axes, total, position, number(total))
     axes.set_xlim(0, 1.16 * max(starts))
-    columns = 3 if len(panel.parts) > 4 else 4
-    axes.set_title(_plain(panel.title), pad=10 + 12 * math.ceil(len(panel.parts) / columns))
     axes.set_xlabel(_plain(panel.axis))
+    if len(panel.parts) == 1:
+        axes.set_title(_plain(panel.title), pad=10)
+    else:
+        _entitle(axes, panel.title, len(panel.parts), 3 if len(panel.parts) > 4 else 4, handle=1)
+
+
+def _draw_lines(axes: Axes, panel: LinePanel) -> None:
+    for index, (label, values) in enumerate(panel.lines):
+        axes.plot(
+            range(1, len(values) + 1),
+            values,
+            _DASHES[index // len(_COLOURS) % len(_DASHES)],
+            color=_COLOURS[index % len(_COLOURS)],
+            linewidth=1.1,
+            label=_plain(label),
+        )
+    axes.set_yscale("log")
+    axes.grid(axis="y")
+    axes.margins(x=0.01)
+    axes.set_xlabel(_plain(panel.axis))
+    axes.set_ylabel(_plain(panel.value_axis))
+    _entitle(axes, panel.title, len(panel.lines), 3, handle=2)
+
+
+def _entitle(axes: Axes, title: str, entries: int, columns: int, *, handle: int) -> None:
+    """Put the legend above the axes, and the title above the legend."""
+    axes.set_title(_plain(title), pad=10 + 12 * math.ceil(entries / columns))
     legend = axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.01, 0.995),
         ncols=columns,
         borderaxespad=0,
-        handlelength=1,
+        handlelength=handle,
         handletextpad=0.4,
         columnspacing=1.2,
         labelspacing=0.2,
@@ -207,6 +236,11 @@ def _rows(axes: Axes, names: Sequence[tuple[str, str]]) -> list[int]:
     axes.set_yticks(positions, [_plain(label) for _, label in names])
     axes.set_ylim(line - 0.4, -0.6)
     return positions
+
+
+def _height(panel: DotPanel | BarPanel | LinePanel) -> float:
+    """Inches."""
+    return _LINE_PANEL if isinstance(panel, LinePanel) else _MARGIN + _ROW * _lines(panel)
 
 
 def _lines(panel: DotPanel | BarPanel) -> int:
