@@ -14,7 +14,7 @@ from dintmac.reports.files import check_folder, replace_files
 from dintmac.reports.grouping import gathered, grouped
 from dintmac.reports.labels import DASH, plural, times
 from dintmac.reports.pages import plain_table, render_markdown
-from dintmac.reports.panels import Bar, BarPanel, LinePanel
+from dintmac.reports.panels import Bar, BarPanel, Line, LinePanel
 from dintmac.reports.plots import draw
 from dintmac.reports.tables import Group, Table
 
@@ -256,11 +256,12 @@ def _layer_panel(rows: Sequence[Row]) -> LinePanel:
     return LinePanel(
         "Error by layer",
         "linear layer, in the order of the forward pass",
-        "y",
+        "y, %",
         tuple(
-            (
-                f"{_label(row)}, {_heading(row)}" if several else _label(row),
-                tuple(error.total for error in row.layers.values()),
+            Line(
+                f"{row.variant.format}, {_heading(row)}:" if several else row.variant.format,
+                row.variant.method,
+                tuple(100 * error.total for error in row.layers.values()),
             )
             for row in rows
         ),
@@ -273,7 +274,7 @@ def _range_panel(ranges: Sequence[ActivationRange]) -> LinePanel:
         "linear layer, in the order of the forward pass",
         "greatest magnitude of the inputs",
         tuple(
-            (f"{length} tokens", tuple(r.maximum for r in group))
+            Line("", plural(length, "token"), tuple(r.maximum for r in group))
             for length, group in grouped(ranges, lambda r: r.length).items()
         ),
     )

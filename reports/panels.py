@@ -15,7 +15,16 @@ from dintmac.reports.labels import (
 )
 from dintmac.synth.records import Ratio, Record
 
-__all__ = ["Bar", "BarPanel", "Dot", "DotPanel", "LinePanel", "area_panels", "ratio_panels"]
+__all__ = [
+    "Bar",
+    "BarPanel",
+    "Dot",
+    "DotPanel",
+    "Line",
+    "LinePanel",
+    "area_panels",
+    "ratio_panels",
+]
 
 _PARTS = ("registers", "products", "accumulation", "products and sums", "control")
 
@@ -76,13 +85,22 @@ class BarPanel:
 
 
 @dataclass(frozen=True)
+class Line:
+    """Positive values of items in order; lines of one heading look alike, and of one label."""
+
+    heading: str
+    label: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class LinePanel:
-    """Positive values of the same items, in order, once for each of several named lines."""
+    """Values of the same items, once for each line."""
 
     title: str
     axis: str
     value_axis: str
-    lines: tuple[tuple[str, tuple[float, ...]], ...]
+    lines: tuple[Line, ...]
 
     @property
     def text(self) -> str:

@@ -173,7 +173,7 @@ def _draw_bars(axes: Axes, panel: BarPanel) -> None:
         starts = [start + length for start, length in zip(starts, lengths, strict=True)]
     for position, total in zip(positions, starts, strict=True):
         _value(axes, total, position, number(total))
-    axes.set_xlim(0, 1.16 * max(starts))
+    axes.set_xlim(0, 1.16 * max(starts) or 1.0)
     axes.set_xlabel(_plain(panel.axis))
     if len(panel.parts) == 1:
         axes.set_title(_plain(panel.title), pad=10)
@@ -182,16 +182,23 @@ def _draw_bars(axes: Axes, panel: BarPanel) -> None:
 
 
 def _draw_lines(axes: Axes, panel: LinePanel) -> None:
-    for index, (label, values) in enumerate(panel.lines):
+    from matplotlib.ticker import LogLocator
+
+    headings = list(dict.fromkeys(line.heading for line in panel.lines))
+    labels = list(dict.fromkeys(line.label for line in panel.lines))
+    for line in panel.lines:
         axes.plot(
-            range(1, len(values) + 1),
-            values,
-            _DASHES[index // len(_COLOURS) % len(_DASHES)],
-            color=_COLOURS[index % len(_COLOURS)],
+            range(1, len(line.values) + 1),
+            line.values,
+            _DASHES[headings.index(line.heading) % len(_DASHES)],
+            color=_COLOURS[labels.index(line.label) % len(_COLOURS)],
             linewidth=1.1,
-            label=_plain(label),
+            label=_plain(f"{line.heading} {line.label}"),
         )
     axes.set_yscale("log")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        set_formatter(lambda value, _: f"{value:g}")
     axes.grid(axis="y")
     axes.margins(x=0.01)
     axes.set_xlabel(_plain(panel.axis))

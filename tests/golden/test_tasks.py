@@ -8,55 +8,15 @@ import pytest
 from dintmac.golden import tasks
 from dintmac.golden.export import read_model
 from dintmac.golden.formats import INT8
-from dintmac.golden.models.bert import BertConfig
 from dintmac.golden.models.folder import load_model
-from dintmac.golden.models.llama import LlamaConfig
 from dintmac.golden.recipe import Recipe
 from dintmac.golden.tasks import Windows
 from dintmac.golden.variants import Variant
 
-safetensors = pytest.importorskip("safetensors.numpy")
-tokenizers = pytest.importorskip("tokenizers")
-
-WORDS = ["the", "a", "cat", "dog", "sees", "runs", "to", "house", "and", "red", "blue", "big"]
-WORDS += [".", "?"]
-SIZES = {
-    "vocab_size": 15,
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 32,
-}
-SETTINGS = {
-    "llama": SIZES | {"model_type": "llama"},
-    "bert": SIZES | {"model_type": "bert", "type_vocab_size": 2, "layer_norm_eps": 1e-12},
-}
-
 
 @pytest.fixture(params=["llama", "bert"])
-def folder(request, tmp_path):
-    settings = SETTINGS[request.param]
-    config = {"llama": LlamaConfig, "bert": BertConfig}[request.param].from_dict(settings)
-    rng = np.random.default_rng(0)
-    path = tmp_path / "model"
-    path.mkdir()
-    (path / "config.json").write_text(json.dumps(settings))
-    tensors = {
-        name: (rng.standard_normal(shape) / 4 + ("orm" in name)).astype(np.float32)
-        for name, shape in config.tensor_shapes().items()
-    }
-    safetensors.save_file(tensors, path / "model.safetensors")
-    vocabulary = {word: i for i, word in enumerate(["[UNK]", *WORDS])}
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    tokenizer.save(str(path / "tokenizer.json"))
-    for name in ("calibration", "evaluation"):
-        lines = [" ".join(rng.choice(WORDS, 8)) for _ in range(12)]
-        (tmp_path / name).write_text("\n".join(lines) + "\n\n")
-    item = {"question": "the cat sees ?", "choices": ["a dog", "house"], "answer": 0}
-    (tmp_path / "questions").write_text(json.dumps(item))
-    return path
+def folder(request, tiny_model):
+    return tiny_model(request.param)
 
 
 VARIANTS = [Variant("none", "dINT4"), Variant("aqas", "INT8")]
@@ -156,6 +116,25 @@ def test_the_seed_decides_the_windows(folder, tmp_path):
     if isinstance(model, tasks.CausalModel):
         assert read(1) != read(2)
         assert [len(tokens) for tokens in read(1)] == [8, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("windows", "message"),
+    [
+        ({"length": 0}, "length must be 1 to 2147483648, not 0"),
+        ({"count": 0}, "count must be 1 to 2147483648, not 0"),
+        ({"seed": -1}, "seed must be 0 to 9223372036854775808, not -1"),
+    ],
+)
+def test_windows_are_some(windows, message):
+    with pytest.raises(ValueError, match=message):
+        Windows(**windows)
+
+
+@pytest.mark.parametrize("folder", ["bert"], indirect=True)
+def test_an_encoder_has_no_context(folder):
+    with pytest.raises(ValueError, match="context and stride must come with a causal model"):
+        evaluate(folder, stride=4)
 
 
 @pytest.mark.parametrize("folder", ["llama"], indirect=True)
