@@ -110,15 +110,13 @@ class Bench:
         """The linear layers, quantized, with explicit scales."""
         # GPTQ and the correction come after the scales, which are those of plain rounding.
         plain = replace(recipe, gptq=False, rank=0, search=ScaleSearch.ABSMAX)
-        found = {}
+        found: dict[str, QuantizedLinear] = {}
         for layer in range(self.model.layers):
             for group in self.model.linear_groups(layer):
                 scale = self.scale(group, plain)
-                for name in group:
-                    linear = self.model.float_linear(name)
-                    found[name] = recipe.quantize_linear(
-                        linear.weight, linear.bias, self.inputs[name], scale
-                    )
+                exact = [self.model.float_linear(name) for name in group]
+                quantized = recipe.quantize_linears(exact, self.inputs[group[0]], scale)
+                found |= dict(zip(group, quantized, strict=True))
         return found
 
     def _scale(self, group: tuple[str, ...], recipe: Recipe) -> NDArray[np.float64] | None:

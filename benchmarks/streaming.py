@@ -6,7 +6,7 @@ does not depend on the number of layers but for the shards on the disk, so that 
 it; time grows with them:
 
     pip install 'dintmac[models]'
-    python benchmarks/streaming.py --layers 2 --folder build/llama
+    python benchmarks/streaming.py --layers 1 --folder build/llama
 """
 
 from __future__ import annotations
@@ -97,13 +97,13 @@ def run(*arguments: object) -> None:
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--layers", type=int, default=2, help="32 are the whole model")
+    parser.add_argument("--layers", type=int, default=1, help="32 are the whole model")
     parser.add_argument("--folder", type=Path, default=Path("build/llama"), help="must not exist")
     parser.add_argument("--method", default="aqas+gptq")
     parser.add_argument("--scales", default="absmax")
-    parser.add_argument("--count", type=int, default=16, help="calibration sequences")
+    parser.add_argument("--count", type=int, default=4, help="calibration sequences")
     parser.add_argument("--length", type=int, default=2048, help="tokens in each, and in a window")
-    parser.add_argument("--tokens", type=int, default=8192, help="of the text of evaluation")
+    parser.add_argument("--tokens", type=int, default=4096, help="of the text of evaluation")
     options = parser.parse_args()
     folder: Path = options.folder
     model, calibration, text = folder / "model", folder / "calibration.txt", folder / "text.txt"

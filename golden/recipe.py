@@ -14,7 +14,7 @@ from dintmac.golden.checks import check_int, check_member
 from dintmac.golden.formats import DINT4, Format
 from dintmac.golden.gptq import ROWS, gptq, hessian
 from dintmac.golden.grids import Grid, check_grid
-from dintmac.golden.linear import QuantizedLinear, float_columns, low_rank_correction
+from dintmac.golden.linear import FloatLinear, QuantizedLinear, float_columns, low_rank_correction
 from dintmac.golden.models.transformer import Floats, Tokens, Transformer
 from dintmac.golden.quantize import Granularity, QuantizedTensor, ScaleSearch, quantize_weights
 from dintmac.golden.scaling import Family, output_error, search_scale, smoothquant_scale
@@ -148,46 +148,60 @@ class Recipe:
     def _fake(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
         return self.quantize(weights).dequantize()
 
-    def quantize_linear(
+    def quantize_linears(
         self,
-        weight: Floats,
-        bias: Floats | None,
+        linears: Sequence[FloatLinear],
         inputs: Floats,
         scale: NDArray[np.float64] | None = None,
-    ) -> QuantizedLinear:
-        """A linear layer, quantized.
+    ) -> list[QuantizedLinear]:
+        """Linear layers that read the same inputs, quantized.
 
         Parameters
         ----------
-        weight : float32 array, shape (N, K)
-        bias : float32 array, shape (N,), optional
+        linears : one or more FloatLinear
         inputs : float32 array, shape (M, K)
             Inputs in calibration, not yet scaled.
         scale : float64 array, shape (K,), optional
             Scales of the input channels.
         """
-        columns = None if self.outlier is None else float_columns(inputs, weight, self.outlier)
-        exact = weight.astype(np.float64) if scale is None else weight * scale
-        if columns is not None:
-            exact[:, columns.channels] = 0
-        plain = QuantizedLinear(
-            self.quantize(exact),
-            bias=bias,
-            input_scale=None if scale is None else scale.astype(np.float32),
-            columns=columns,
-        )
-        quantizer = None
+        exact, plain = [], []
+        for linear in linears:
+            columns = None
+            if self.outlier is not None:
+                columns = float_columns(inputs, linear.weight, self.outlier)
+            weight = linear.weight.astype(np.float64) if scale is None else linear.weight * scale
+            if columns is not None:
+                weight[:, columns.channels] = 0
+            input_scale = None if scale is None else scale.astype(np.float32)
+            exact.append(weight)
+            plain.append(
+                QuantizedLinear(
+                    self.quantize(weight),
+                    bias=linear.bias,
+                    input_scale=input_scale,
+                    columns=columns,
+                )
+            )
         if self.activations is not None:
-            quantizer = self.activations.fit(plain.prepare(inputs))
-        tensor, correction = plain.weight, None
-        if self.gptq or self.rank:
-            gram = _quantized_hessian(replace(plain, quantizer=quantizer), inputs)
-            if self.gptq:
-                tensor = gptq(exact, gram, tensor, damping=self.damping)
-            if self.rank:
-                error = exact - tensor.dequantize()
-                correction = low_rank_correction(error, gram, self.rank, self.damping)
-        return QuantizedLinear(tensor, quantizer, bias, plain.input_scale, columns, correction)
+            quantizer = self.activations.fit(plain[0].prepare(inputs))
+            plain = [replace(linear, quantizer=quantizer) for linear in plain]
+        if not (self.gptq or self.rank):
+            return plain
+        # Prepared and quantized, the inputs are the same for all.
+        gram = _quantized_hessian(plain[0], inputs)
+        return [self._corrected(*pair, gram) for pair in zip(plain, exact, strict=True)]
+
+    def _corrected(
+        self, linear: QuantizedLinear, exact: NDArray[np.floating], gram: NDArray[np.float64]
+    ) -> QuantizedLinear:
+        """A layer with GPTQ's rounding and the low-rank correction, as the recipe has them."""
+        tensor, correction = linear.weight, None
+        if self.gptq:
+            tensor = gptq(exact, gram, tensor, damping=self.damping)
+        if self.rank:
+            error = exact - tensor.dequantize()
+            correction = low_rank_correction(error, gram, self.rank, self.damping)
+        return replace(linear, weight=tensor, correction=correction)
 
 
 def _quantized_hessian(linear: QuantizedLinear, inputs: Floats) -> NDArray[np.float64]:
@@ -348,15 +362,16 @@ def quantize_layer(
         if scale is not None:
             folded |= _folded(model, target, scale)
     changed = model.replaced(tensors=folded)
-    linears, folded_scales = {}, {}
+    linears: dict[str, QuantizedLinear] = {}
+    folded_scales: dict[str, NDArray[np.float64]] = {}
     for group in groups:
-        for name in group:
-            linear, scale = changed.float_linear(name), scales[group]
-            quantized = recipe.quantize_linear(linear.weight, linear.bias, inputs[name], scale)
-            if scale is not None and group in free:
-                quantized = _without_scale(quantized)
-                folded_scales[name] = scale
-            linears[name] = quantized
+        scale = scales[group]
+        exact = [changed.float_linear(name) for name in group]
+        quantized = recipe.quantize_linears(exact, inputs[group[0]], scale)
+        if scale is not None and group in free:
+            quantized = [replace(linear, input_scale=None) for linear in quantized]
+            folded_scales |= dict.fromkeys(group, scale)
+        linears |= dict(zip(group, quantized, strict=True))
     norms = {name: t for name, t in folded.items() if name.rpartition(".")[0] not in linears}
     return QuantizedLayer(linears, norms, inputs, folded_scales)
 
@@ -370,10 +385,3 @@ def _folded(model: Transformer, target: str, scale: NDArray[np.float64]) -> dict
             divisor = scale[:, np.newaxis] if tensor.ndim == 2 else scale
             folded[f"{target}.{kind}"] = (tensor / divisor).astype(np.float32)
     return folded
-
-
-def _without_scale(linear: QuantizedLinear) -> QuantizedLinear:
-    """The layer for inputs that come scaled."""
-    return QuantizedLinear(
-        linear.weight, linear.quantizer, linear.bias, None, linear.columns, linear.correction
-    )

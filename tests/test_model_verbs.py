@@ -3,6 +3,7 @@
 import json
 import re
 import struct
+import sys
 import time
 
 import numpy as np
@@ -162,6 +163,23 @@ def test_options_reach_the_recipe(run, model, monkeypatch):
     assert exact["settings"]["integer"] is True
 
 
+def test_a_llama2c_checkpoint_takes_the_tokenizer_beside_it(run, model):
+    hidden, inner, layers, heads, words, positions = 16, 24, 2, 4, 15, 32
+    sizes = struct.pack("<7i", hidden, inner, layers, heads, heads, words, positions)
+    in_layers = layers * (2 * hidden + 4 * hidden**2 + 3 * hidden * inner)
+    count = in_layers + hidden * (words + 1) + positions * hidden // heads
+    values = np.random.default_rng(0).standard_normal(count).astype("<f4") / 4
+    (model / "tiny.bin").write_bytes(sizes + values.tobytes())
+    calibration = model.parent / "calibration"
+    common = ["--calibration", calibration, "--length", 8, "--method", "none", "--json"]
+    status, output, _ = run("evaluate", model / "tiny.bin", "--text", calibration, *common)
+    assert status == 0
+    found = json.loads(output)
+    assert found["model"] == "tiny.bin"
+    assert found["rows"][0]["scores"]["divergence"] > 0
+    assert run("quantize", model / "tiny.bin", "--output", "out", *common)[0] == 0
+
+
 def test_a_sentence_file_comes_with_the_package(run, tiny_model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tiny_model("bert")
@@ -231,6 +249,8 @@ SHARD = "model.safetensors"
         (with_setting(model_type="gpt2"), "model_type must be bert, llama or opt, not 'gpt2'"),
         (with_setting(hidden_size="16"), "hidden must be an int, not '16'"),
         (with_setting(num_attention_heads=0), "heads must be 1 to 2147483648, not 0"),
+        (with_setting(rope_scaling=7), "config.json must describe the model: 'int' object is not"),
+        (with_setting(rms_norm_eps="x"), "config.json must describe the model: could not convert"),
         (lambda f: (f / "config.json").unlink(), "model folder must have a config.json: "),
         (lambda f: (f / "config.json").write_text("{"), "config.json must be JSON: "),
         (lambda f: (f / "tokenizer.json").unlink(), "must have a tokenizer.json: "),
@@ -260,6 +280,17 @@ def test_a_bad_model_or_text_ends_with_one_sentence(run, model, tmp_path, verb, 
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "build").exists()
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("verb", [quantize, evaluate])
+def test_a_missing_package_ends_with_how_to_install_it(run, model, monkeypatch, verb):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    refused(lambda: verb(run, model), r"needs the package tokenizers: pip install 'dintmac\[mod")
+
+
+def test_writing_needs_a_package_too(run, model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    refused(lambda: quantize(run, model), "writing a model needs the package safetensors: pip ins")
 
 
 @pytest.mark.parametrize(
