@@ -114,5 +114,19 @@ def _error_factors(hessian: NDArray[np.float64], damping: float) -> NDArray[np.f
         lower = np.linalg.cholesky((hessian + np.diag(added))[::-1, ::-1])
     except np.linalg.LinAlgError as error:
         raise ValueError("hessian must be positive semidefinite") from error
-    upper = np.linalg.inv(lower)[::-1, ::-1]
+    upper = _triangular_inverse(lower)[::-1, ::-1]
     return np.triu(upper / np.diag(upper)[:, np.newaxis], 1)
+
+
+def _triangular_inverse(lower: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of a lower triangular matrix, at a third of the cost of that of any matrix."""
+    size = len(lower)
+    if size <= BLOCK:
+        return np.linalg.inv(lower)
+    half = size // 2
+    first, last = _triangular_inverse(lower[:half, :half]), _triangular_inverse(lower[half:, half:])
+    inverse = np.zeros_like(lower)
+    inverse[:half, :half] = first
+    inverse[half:, half:] = last
+    inverse[half:, :half] = -last @ (lower[half:, :half] @ first)
+    return inverse
