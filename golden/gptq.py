@@ -18,12 +18,17 @@ from dintmac.golden.quantize import QuantizedTensor, decode, encode
 #: Columns between which the error is passed on at once, by one product of matrices.
 BLOCK = 64
 
+#: Inputs that are in float64 at a time.
+ROWS = 4096
+
 
 def hessian(inputs: NDArray[np.floating]) -> NDArray[np.float64]:
     """``XᵀX`` of the inputs of a layer, shape (M, K): float64 array, shape (K, K)."""
     check_real("inputs", inputs)
-    exact = inputs.astype(np.float64)
-    product: NDArray[np.float64] = exact.T @ exact
+    product = np.zeros((inputs.shape[1], inputs.shape[1]))
+    for start in range(0, len(inputs), ROWS):
+        exact = inputs[start : start + ROWS].astype(np.float64)
+        product += exact.T @ exact
     return product
 
 
@@ -109,5 +114,19 @@ def _error_factors(hessian: NDArray[np.float64], damping: float) -> NDArray[np.f
         lower = np.linalg.cholesky((hessian + np.diag(added))[::-1, ::-1])
     except np.linalg.LinAlgError as error:
         raise ValueError("hessian must be positive semidefinite") from error
-    upper = np.linalg.inv(lower)[::-1, ::-1]
+    upper = _triangular_inverse(lower)[::-1, ::-1]
     return np.triu(upper / np.diag(upper)[:, np.newaxis], 1)
+
+
+def _triangular_inverse(lower: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of a lower triangular matrix, at a third of the cost of that of any matrix."""
+    size = len(lower)
+    if size <= BLOCK:
+        return np.linalg.inv(lower)
+    half = size // 2
+    first, last = _triangular_inverse(lower[:half, :half]), _triangular_inverse(lower[half:, half:])
+    inverse = np.zeros_like(lower)
+    inverse[:half, :half] = first
+    inverse[half:, half:] = last
+    inverse[half:, :half] = -last @ (lower[half:, :half] @ first)
+    return inverse

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,10 @@ Floats = NDArray[np.float32]
 
 #: A linear layer: from inputs, float32, shape (tokens, K), to outputs, float32, (tokens, N).
 Linear = Callable[[Floats], Floats]
+
+#: From activations, int8, shape (tokens, K), and codes of weights, uint8, shape (N, K), in a format
+#: to their exact integer products, shape (tokens, N), in units of the format.
+Multiply = Callable[[NDArray[np.int8], NDArray[np.uint8], Format], NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +119,7 @@ class QuantizedLinear:
 
     def __call__(self, inputs: Floats) -> Floats:
         """Outputs, float32, shape (tokens, N)."""
-        values = self.prepare(inputs)
-        if self.quantizer is not None:
-            quantizer = self.quantizer(values)
-            values = quantizer.dequantize(quantizer.quantize(values)).astype(np.float32)
+        values = self.fake_inputs(inputs)
         return self._finish(inputs, values, values @ self._dequantized.T)
 
     @cached_property
@@ -132,6 +134,14 @@ class QuantizedLinear:
         if self.input_scale is None:
             return inputs
         return np.asarray(inputs / self.input_scale, dtype=np.float32)
+
+    def fake_inputs(self, inputs: Floats) -> Floats:
+        """The inputs as the weights meet them: prepared, quantized and back."""
+        values = self.prepare(inputs)
+        if self.quantizer is None:
+            return values
+        quantizer = self.quantizer(values)
+        return quantizer.dequantize(quantizer.quantize(values)).astype(np.float32)
 
     def _finish(self, inputs: Floats, values: Floats, outputs: Floats) -> Floats:
         if self.columns is not None:
@@ -157,6 +167,8 @@ class IntegerLinear:
     output : AffineQuantizer, optional
         Of shape (): what the outputs are requantized to. Inputs then have a static scale, and
         weights a scale per tensor or channel.
+    multiply : callable
+        What makes the products: the golden model, or hardware.
 
     Raises
     ------
@@ -166,7 +178,13 @@ class IntegerLinear:
         If the layer has a part that it does not have.
     """
 
-    def __init__(self, layer: QuantizedLinear, output: AffineQuantizer | None = None) -> None:
+    def __init__(
+        self,
+        layer: QuantizedLinear,
+        output: AffineQuantizer | None = None,
+        *,
+        multiply: Multiply = matmul,
+    ) -> None:
         check_member("format of an integer layer", layer.weight.format, Format)
         if layer.weight.zero_point is not None:
             raise ValueError("weights of an integer layer must not have a zero point")
@@ -178,6 +196,7 @@ class IntegerLinear:
             raise ValueError("weights must have a scale per tensor or channel to be requantized")
         self._layer = layer
         self._output = output
+        self._multiply = multiply
 
     @property
     def layer(self) -> QuantizedLinear:
@@ -212,9 +231,9 @@ class IntegerLinear:
         format = weight.format
         assert isinstance(format, Format)  # The constructor has seen to it.
         part = np.ascontiguousarray(weight.codes[:, channels])
-        sums = matmul(np.ascontiguousarray(codes[:, channels]), part, format).astype(np.int64)
+        sums = self._multiply(np.ascontiguousarray(codes[:, channels]), part, format)
         totals = format.to_units(part).sum(axis=1, dtype=np.int64)
-        less: NDArray[np.int64] = sums - quantizer.zero_point * totals
+        less: NDArray[np.int64] = sums.astype(np.int64) - quantizer.zero_point * totals
         return less
 
     def _requantized(

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.calibration import ActivationScheme
-from dintmac.golden.checks import check_member, check_real
-from dintmac.golden.formats import DINT4
-from dintmac.golden.gptq import gptq, hessian
+from dintmac.golden.checks import check_int, check_member
+from dintmac.golden.formats import DINT4, Format
+from dintmac.golden.gptq import ROWS, gptq, hessian
 from dintmac.golden.grids import Grid, check_grid
-from dintmac.golden.linear import QuantizedLinear, float_columns, low_rank_correction
+from dintmac.golden.linear import FloatLinear, QuantizedLinear, float_columns, low_rank_correction
 from dintmac.golden.models.transformer import Floats, Tokens, Transformer
 from dintmac.golden.quantize import Granularity, QuantizedTensor, ScaleSearch, quantize_weights
-from dintmac.golden.scaling import Family, search_scale, smoothquant_scale
+from dintmac.golden.scaling import Family, output_error, search_scale, smoothquant_scale
 
 #: Inputs of a layer, evenly spaced among all, that the search for scales sees.
 SEARCH_ROWS = 4096
+
+#: Scales of the input channels of linear layers that read the same inputs; None for no scaling.
+Scales = Mapping[tuple[str, ...], NDArray[np.float64] | None]
 
 
 class Method(enum.Enum):
@@ -79,6 +82,16 @@ class Recipe:
     def __post_init__(self) -> None:
         check_grid("grid", self.grid)
         check_member("scaling", self.scaling, Method)
+        if self.asymmetric:
+            check_member("grid with a zero point", self.grid, Format)
+        if self.asymmetric and self.signed_scale:
+            raise ValueError("scales must be either signed or asymmetric, not both")
+        check_int("rank", self.rank, 0, 1 << 31)
+        for name, value in (("damping", self.damping), ("outlier", self.outlier)):
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be positive, not {value}")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha must be 0 to 1, not {self.alpha}")
 
     def quantize(self, weights: NDArray[np.floating]) -> QuantizedTensor:
         """Weights rounded plainly."""
@@ -95,68 +108,109 @@ class Recipe:
     def find_scale(self, inputs: Floats, weights: Sequence[Floats]) -> NDArray[np.float64] | None:
         """Scales of the channels that several layers read, or None for no scaling.
 
+        Candidates are compared with absmax scales of the weights, which cost a small part of the
+        MSE search; with that, the best of them and no scaling are compared once more.
+
         Parameters
         ----------
         inputs : float32 array, shape (M, K)
             Inputs in calibration.
         weights : sequence of float32 arrays, shape (N_i, K)
         """
-        some = inputs[np.linspace(0, len(inputs) - 1, min(SEARCH_ROWS, len(inputs))).astype(int)]
         match self.scaling:
             case Method.NONE:
                 return None
             case Method.SMOOTHQUANT:
                 return smoothquant_scale(inputs, weights, self.alpha)
             case Method.AWQ:
-                return search_scale(some, weights, self._fake, None, [Family.MEAN]).scale
+                return self._search(inputs, weights, None, [Family.MEAN])
             case Method.AQAS:
-                return search_scale(some, weights, self._fake, self.activations).scale
+                families = [Family.SMOOTH, Family.TWO_EXPONENTS]
+                return self._search(inputs, weights, self.activations, families)
+
+    def _search(
+        self,
+        inputs: Floats,
+        weights: Sequence[Floats],
+        scheme: ActivationScheme | None,
+        families: Sequence[Family],
+    ) -> NDArray[np.float64]:
+        some = inputs[np.linspace(0, len(inputs) - 1, min(SEARCH_ROWS, len(inputs))).astype(int)]
+        quick = replace(self, search=ScaleSearch.ABSMAX)
+        found = search_scale(some, weights, quick._fake, scheme, families).scale
+        if self.search is ScaleSearch.ABSMAX:
+            return found
+        return min(
+            (np.ones_like(found), found),
+            key=lambda scale: output_error(some, weights, scale, self._fake, scheme),
+        )
 
     def _fake(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
         return self.quantize(weights).dequantize()
 
-    def quantize_linear(
+    def quantize_linears(
         self,
-        weight: Floats,
-        bias: Floats | None,
+        linears: Sequence[FloatLinear],
         inputs: Floats,
         scale: NDArray[np.float64] | None = None,
-    ) -> QuantizedLinear:
-        """A linear layer, quantized.
+    ) -> list[QuantizedLinear]:
+        """Linear layers that read the same inputs, quantized.
 
         Parameters
         ----------
-        weight : float32 array, shape (N, K)
-        bias : float32 array, shape (N,), optional
+        linears : one or more FloatLinear
         inputs : float32 array, shape (M, K)
             Inputs in calibration, not yet scaled.
         scale : float64 array, shape (K,), optional
             Scales of the input channels.
         """
-        columns = None if self.outlier is None else float_columns(inputs, weight, self.outlier)
-        exact = weight.astype(np.float64) if scale is None else weight * scale
-        if columns is not None:
-            exact[:, columns.channels] = 0
-        plain = QuantizedLinear(
-            self.quantize(exact),
-            bias=bias,
-            input_scale=None if scale is None else scale.astype(np.float32),
-            columns=columns,
-        )
-        values = plain.prepare(inputs)
-        quantizer = None if self.activations is None else self.activations.fit(values)
-        if quantizer is not None:
-            found = quantizer(values)
-            values = found.dequantize(found.quantize(values)).astype(np.float32)
-        tensor, correction = plain.weight, None
-        if self.gptq or self.rank:
-            gram = hessian(values)
-            if self.gptq:
-                tensor = gptq(exact, gram, tensor, damping=self.damping)
-            if self.rank:
-                error = exact - tensor.dequantize()
-                correction = low_rank_correction(error, gram, self.rank, self.damping)
-        return QuantizedLinear(tensor, quantizer, bias, plain.input_scale, columns, correction)
+        exact, plain = [], []
+        for linear in linears:
+            columns = None
+            if self.outlier is not None:
+                columns = float_columns(inputs, linear.weight, self.outlier)
+            weight = linear.weight.astype(np.float64) if scale is None else linear.weight * scale
+            if columns is not None:
+                weight[:, columns.channels] = 0
+            input_scale = None if scale is None else scale.astype(np.float32)
+            exact.append(weight)
+            plain.append(
+                QuantizedLinear(
+                    self.quantize(weight),
+                    bias=linear.bias,
+                    input_scale=input_scale,
+                    columns=columns,
+                )
+            )
+        if self.activations is not None:
+            quantizer = self.activations.fit(plain[0].prepare(inputs))
+            plain = [replace(linear, quantizer=quantizer) for linear in plain]
+        if not (self.gptq or self.rank):
+            return plain
+        # Prepared and quantized, the inputs are the same for all.
+        gram = _quantized_hessian(plain[0], inputs)
+        return [self._corrected(*pair, gram) for pair in zip(plain, exact, strict=True)]
+
+    def _corrected(
+        self, linear: QuantizedLinear, exact: NDArray[np.floating], gram: NDArray[np.float64]
+    ) -> QuantizedLinear:
+        """A layer with GPTQ's rounding and the low-rank correction, as the recipe has them."""
+        tensor, correction = linear.weight, None
+        if self.gptq:
+            tensor = gptq(exact, gram, tensor, damping=self.damping)
+        if self.rank:
+            error = exact - tensor.dequantize()
+            correction = low_rank_correction(error, gram, self.rank, self.damping)
+        return replace(linear, weight=tensor, correction=correction)
+
+
+def _quantized_hessian(linear: QuantizedLinear, inputs: Floats) -> NDArray[np.float64]:
+    """XᵀX of the inputs of a linear layer as they are quantized; few of them at a time."""
+    starts = range(0, len(inputs), ROWS)
+    return sum(
+        (hessian(linear.fake_inputs(inputs[start : start + ROWS])) for start in starts),
+        np.zeros((inputs.shape[1], inputs.shape[1])),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,8 +272,9 @@ def quantize_layers(
     states = model.states(sequences, layers=0)
     for layer in range(model.layers):
         resident = model.resident(layer)
-        inputs, states = _calibration_inputs(resident, layer, states)
-        yield _quantize_layer(resident, layer, recipe, inputs, fold)
+        inputs, states = calibration_inputs(resident, layer, states)
+        scales = find_scales(resident, layer, recipe, inputs)
+        yield quantize_layer(resident, layer, recipe, inputs, scales, fold=fold)
 
 
 def quantize_model(
@@ -243,32 +298,63 @@ def quantize_model(
     return model.replaced(linears=linears, tensors=tensors)
 
 
-def _calibration_inputs(
+def calibration_inputs(
     model: Transformer, layer: int, states: Sequence[Floats]
 ) -> tuple[dict[str, Floats], list[Floats]]:
-    """Inputs of the linear layers of a layer of the model, and its outputs."""
+    """Inputs of the linear layers of a layer of the model, shape (tokens, K), and its outputs.
+
+    Linear layers that read the same inputs share one array.
+    """
     seen: dict[str, list[Floats]] = {}
 
     def observe(name: str, inputs: Floats) -> None:
         seen.setdefault(name, []).append(inputs)
 
     outputs = [model.run_layer(layer, s, observe) for s in states]
-    # Layers that read the same inputs share one copy of them.
-    joined = {group: np.concatenate(seen[group[0]]) for group in model.linear_groups(layer)}
-    return {name: joined[group] for group in joined for name in group}, outputs
+    joined: dict[str, Floats] = {}
+    for group in model.linear_groups(layer):
+        # The parts are given up one group after another: together they are as large as the whole.
+        parts = [seen.pop(name) for name in group]
+        joined |= dict.fromkeys(group, np.concatenate(parts[0]))
+    return joined, outputs
 
 
-def _quantize_layer(
-    model: Transformer, layer: int, recipe: Recipe, inputs: Mapping[str, Floats], fold: bool
+def find_scales(
+    model: Transformer, layer: int, recipe: Recipe, inputs: Mapping[str, Floats]
+) -> Scales:
+    """The scales of a recipe for each group of linear layers that read the same inputs."""
+    return {
+        group: recipe.find_scale(
+            inputs[group[0]], [model.tensors[f"{name}.weight"] for name in group]
+        )
+        for group in model.linear_groups(layer)
+    }
+
+
+def quantize_layer(
+    model: Transformer,
+    layer: int,
+    recipe: Recipe,
+    inputs: Mapping[str, Floats],
+    scales: Scales,
+    *,
+    fold: bool,
 ) -> QuantizedLayer:
+    """Quantize the linear layers of a layer of a model.
+
+    Parameters
+    ----------
+    model : Transformer
+    layer : int
+    recipe : Recipe
+    inputs : mapping of name to float32 array, shape (tokens, K)
+        Inputs of the linear layers in calibration.
+    scales : mapping of group to float64 array, shape (K,), or None
+        As :func:`find_scales` has them.
+    fold : bool
+        As in :func:`quantize_layers`.
+    """
     groups = model.linear_groups(layer)
-    for group in groups:
-        for name in group:
-            check_real(f"{name}.weight", model.tensors[f"{name}.weight"])
-    scales = {}
-    for group in groups:
-        weights = [model.tensors[f"{name}.weight"] for name in group]
-        scales[group] = recipe.find_scale(inputs[group[0]], weights)
     folded: dict[str, Floats] = {}
     free = model.folds(layer) if fold else {}
     for group, target in free.items():
@@ -276,15 +362,16 @@ def _quantize_layer(
         if scale is not None:
             folded |= _folded(model, target, scale)
     changed = model.replaced(tensors=folded)
-    linears, folded_scales = {}, {}
+    linears: dict[str, QuantizedLinear] = {}
+    folded_scales: dict[str, NDArray[np.float64]] = {}
     for group in groups:
-        for name in group:
-            linear, scale = changed.float_linear(name), scales[group]
-            quantized = recipe.quantize_linear(linear.weight, linear.bias, inputs[name], scale)
-            if scale is not None and group in free:
-                quantized = _without_scale(quantized)
-                folded_scales[name] = scale
-            linears[name] = quantized
+        scale = scales[group]
+        exact = [changed.float_linear(name) for name in group]
+        quantized = recipe.quantize_linears(exact, inputs[group[0]], scale)
+        if scale is not None and group in free:
+            quantized = [replace(linear, input_scale=None) for linear in quantized]
+            folded_scales |= dict.fromkeys(group, scale)
+        linears |= dict(zip(group, quantized, strict=True))
     norms = {name: t for name, t in folded.items() if name.rpartition(".")[0] not in linears}
     return QuantizedLayer(linears, norms, inputs, folded_scales)
 
@@ -298,10 +385,3 @@ def _folded(model: Transformer, target: str, scale: NDArray[np.float64]) -> dict
             divisor = scale[:, np.newaxis] if tensor.ndim == 2 else scale
             folded[f"{target}.{kind}"] = (tensor / divisor).astype(np.float32)
     return folded
-
-
-def _without_scale(linear: QuantizedLinear) -> QuantizedLinear:
-    """The layer for inputs that come scaled."""
-    return QuantizedLinear(
-        linear.weight, linear.quantizer, linear.bias, None, linear.columns, linear.correction
-    )

@@ -2,43 +2,144 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from dintmac.golden.evaluate import (
-    cosines,
-    layer_errors,
-    multiple_choice,
-    read_questions,
-    score_text,
-)
+from dintmac.golden.checks import check_int
+from dintmac.golden.comparison import Outcome, Scores, compare
+from dintmac.golden.evaluate import Embeddings, LayerError, Measure, Text
 from dintmac.golden.export import write_model
-from dintmac.golden.linear import QuantizedLinear
 from dintmac.golden.models.folder import load_model, load_tokenizer
 from dintmac.golden.models.transformer import CausalModel, Tokens, Transformer
-from dintmac.golden.recipe import Recipe, quantize_layers
-from dintmac.golden.slac import calibration_batch
+from dintmac.golden.questions import Questions, read_questions
+from dintmac.golden.recipe import Recipe
+from dintmac.golden.slac import ActivationRange, activation_ranges, calibration_batch
+from dintmac.golden.variants import Variant
+
+#: Sentences that come with the package, one a line; no sentence is in both files.
+CALIBRATION = Path(__file__).with_name("texts") / "calibration.txt"
+EVALUATION = Path(__file__).with_name("texts") / "evaluation.txt"
 
 #: More tokens than any text has: nothing is cut off.
 _UNLIMITED = 1 << 31
 
-Row = dict[str, float]
+
+@dataclass(frozen=True)
+class Windows:
+    """Which parts of a text a causal model is calibrated on.
+
+    Parameters
+    ----------
+    length : int
+        Tokens in each, as many as a sequence of the target task has (SLAC); at most the whole text
+        and the positions of the model.
+    count : int
+        How many.
+    seed : int
+        Of their places.
+    """
+
+    length: int = 512
+    count: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_int("length", self.length, 1, 1 << 31)
+        check_int("count", self.count, 1, 1 << 31)
+        check_int("seed", self.seed, 0, 1 << 63)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a variant does to a model.
+
+    Parameters
+    ----------
+    variant : Variant
+    error : LayerError
+        The mean of all linear layers.
+    layers : dict of name to LayerError
+        Of each of them, in order.
+    scores : dict of float by name
+        ``cosine`` for encoders; ``perplexity``, ``divergence`` and perhaps ``accuracy`` for causal
+        models.
+    """
+
+    variant: Variant
+    error: LayerError
+    layers: Mapping[str, LayerError]
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Variants of a quantized model side by side.
+
+    Parameters
+    ----------
+    model : str
+        Its name.
+    settings : dict
+        What is the same in all rows: plain values by name.
+    full_precision : dict of float by name
+        Scores of the model as it is.
+    rows : sequence of Row
+    ranges : sequence of ActivationRange
+        Ranges of activations by the length of sequences; empty if they were not asked for.
+    """
+
+    model: str
+    settings: Mapping[str, Any]
+    full_precision: Scores
+    rows: Sequence[Row]
+    ranges: Sequence[ActivationRange]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain values; the fields of a variant are those of its row."""
+        content = asdict(self)
+        content["rows"] = [row.pop("variant") | row for row in content["rows"]]
+        return content
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Evaluation:
+        """What :meth:`to_json` has made plain.
+
+        Raises
+        ------
+        KeyError, TypeError
+            If it is something else.
+        """
+        return cls(
+            content["model"],
+            content["settings"],
+            content["full_precision"],
+            [_row_from_json(row) for row in content["rows"]],
+            [ActivationRange(**item) for item in content["ranges"]],
+        )
+
+
+def _row_from_json(content: Mapping[str, Any]) -> Row:
+    return Row(
+        Variant(**{field.name: content[field.name] for field in fields(Variant)}),
+        LayerError(**content["error"]),
+        {name: LayerError(**error) for name, error in content["layers"].items()},
+        content["scores"],
+    )
 
 
 def quantize(
     model: Path,
     output: Path,
     recipe: Recipe,
-    text: Path,
     *,
-    length: int = 512,
-    count: int = 32,
-    seed: int = 0,
+    calibration: Path = CALIBRATION,
+    windows: Windows = Windows(),
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> None:
+) -> dict[str, Any]:
     """Quantize a model and write it, as :func:`~dintmac.golden.export.write_model` does.
 
     Parameters
@@ -48,106 +149,148 @@ def quantize(
     output : Path
         A new or empty folder.
     recipe : Recipe
-    text : Path
+    calibration : Path
         Text for calibration; for an encoder, a sentence a line.
-    length, count, seed : int
-        Of the calibration windows of a causal model: ``length`` is that of the target task.
+    windows : Windows
+        Of a causal model.
     progress : callable
         Called with the layers done and their number.
 
+    Returns
+    -------
+    dict, what ``quantization.json`` holds.
+
     Raises
     ------
-    OSError, ValueError, ModuleNotFoundError
+    OSError, TypeError, ValueError, ModuleNotFoundError
         With one sentence that says what is wrong.
     """
     loaded = load_model(model)
-    sequences = read_sequences(loaded, model, text, length=length, count=count, seed=seed)
-    write_model(
+    sequences = read_sequences(loaded, model, calibration, windows)
+    return write_model(
         output, loaded, recipe, sequences, progress=lambda done: progress(done, loaded.layers)
     )
 
 
 def evaluate(
     model: Path,
-    recipes: Mapping[str, Recipe],
-    calibration: Path,
-    text: Path,
+    variants: Sequence[Variant],
+    base: Recipe,
     *,
+    calibration: Path = CALIBRATION,
+    text: Path = EVALUATION,
+    windows: Windows = Windows(),
+    context: int | None = None,
+    stride: int | None = None,
     questions: Path | None = None,
     shots: int = 0,
-    length: int = 512,
-    count: int = 32,
-    seed: int = 0,
-    stride: int | None = None,
+    lengths: Sequence[int] = (),
+    integer: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> dict[str, Row]:
-    """Compare recipes on a text that is not the one of calibration.
+) -> Evaluation:
+    """Compare variants on a text that is not the one of calibration.
 
     Parameters
     ----------
-    model, length, count, seed
-        As in :func:`quantize`; ``length`` is also the context of the perplexity.
-    recipes : mapping of name to Recipe
-    calibration, text : Path
-        Texts for calibration and for evaluation.
+    model, windows, calibration
+        As in :func:`quantize`.
+    variants : one or more Variant
+    base : Recipe
+        What they have in common.
+    text : Path
+        Text to evaluate on; for an encoder, a sentence a line.
+    context, stride : int, optional
+        Of the perplexity, as in :class:`~dintmac.golden.evaluate.Text`; ``context`` is the length
+        of the windows by default, and at most the positions of the model.
     questions : Path, optional
         JSONL file of multiple-choice questions, for a causal model.
     shots : int
         Solved questions before each of them.
-    stride : int, optional
-        Of the perplexity.
+    lengths : sequence of int
+        Lengths of sequences at which the ranges of activations are compared.
+    integer : bool
+        Whether layers are run with the exact integers of the hardware.
     progress : callable
-        Called with the recipes done and their number.
+        Called with the layers quantized, in all variants, and their number.
 
     Returns
     -------
-    dict of row by name, with ``full precision`` first: ``y`` with its parts, the mean of all linear
-    layers; ``cosine`` for encoders; ``perplexity``, ``divergence`` and ``accuracy`` for causal
-    models.
+    Evaluation
 
     Raises
     ------
-    OSError, ValueError, ModuleNotFoundError
+    OSError, TypeError, ValueError, ModuleNotFoundError
         With one sentence that says what is wrong.
     """
+    recipes = [variant.recipe(base) for variant in variants]
     loaded = load_model(model)
-    windows = {"length": length, "count": count, "seed": seed}
-    calibrating = read_sequences(loaded, model, calibration, **windows)
-    evaluating = read_sequences(loaded, model, text, **windows)
-
-    def score(candidate: Transformer) -> Row:
-        if not isinstance(candidate, CausalModel) or not isinstance(loaded, CausalModel):
-            return {"cosine": float(np.mean(cosines(loaded, candidate, evaluating)))}
-        tokens = read_tokens(loaded, model, text)
-        context = min(length, loaded.positions)
-        result = asdict(
-            score_text(candidate, tokens, context=context, stride=stride, reference=loaded)
-        )
-        if questions is not None:
-            tokenize = load_tokenizer(_tokenizer_folder(model), length=_UNLIMITED)
-            found = multiple_choice(candidate, tokenize, read_questions(questions), shots=shots)
-            result["accuracy"] = found
-        return result
-
-    rows = {"full precision": score(loaded)}
-    for done, (name, recipe) in enumerate(recipes.items(), 1):
-        linears: dict[str, QuantizedLinear] = {}
-        for layer in quantize_layers(loaded, recipe, calibrating, fold=False):
-            linears |= layer.linears
-        errors = layer_errors(loaded, linears, evaluating).values()
-        rows[name] = {
-            "y": float(np.mean([e.total for e in errors])),
-            "rounding": float(np.mean([e.rounding for e in errors])),
-            "underflow": float(np.mean([e.underflow for e in errors])),
-            "underflowed": float(np.mean([e.underflowed for e in errors])),
-        } | score(loaded.replaced(linears=linears))
-        progress(done, len(recipes))
-    return rows
+    calibrating = read_sequences(loaded, model, calibration, windows)
+    if not isinstance(loaded, CausalModel) and (context, stride) != (None, None):
+        raise ValueError("context and stride must come with a causal model, not with an encoder")
+    context = windows.length if context is None else context
+    measures = _measures(loaded, model, text, context, stride)
+    if questions is not None:
+        measures.append(_questions(loaded, model, questions, shots))
+    ranges: list[ActivationRange] = []
+    if lengths:
+        rng = np.random.default_rng(windows.seed)
+        ranges = activation_ranges(loaded, read_tokens(loaded, model, calibration), lengths, rng)
+    exact, outcomes = compare(
+        loaded, recipes, calibrating, measures, integer=integer, progress=progress
+    )
+    settings = _settings(base) | {
+        "calibration": calibration.name,
+        "calibration_tokens": sum(map(len, calibrating)),
+        "text": text.name,
+        "text_tokens": sum(map(len, measures[0].sequences)),
+        "integer": integer,
+    }
+    if isinstance(loaded, CausalModel):
+        settings |= asdict(windows) | {
+            "context": min(context, loaded.positions),
+            "stride": stride,
+            "questions": None if questions is None else questions.name,
+            "shots": shots,
+        }
+    rows = [_row(*pair) for pair in zip(variants, outcomes, strict=True)]
+    return Evaluation(model.resolve().name, settings, exact, rows, ranges)
 
 
-def read_sequences(
-    model: Transformer, path: Path, text: Path, *, length: int, count: int, seed: int
-) -> list[Tokens]:
+def _settings(base: Recipe) -> dict[str, Any]:
+    """What the variants have in common, as plain values."""
+    scheme = base.activations
+    return {
+        "activations": "none" if scheme is None else scheme.name,
+        "signed_scale": base.signed_scale,
+        "asymmetric": base.asymmetric,
+        "alpha": base.alpha,
+        "damping": base.damping,
+    }
+
+
+def _row(variant: Variant, outcome: Outcome) -> Row:
+    errors = [asdict(error) for error in outcome.errors.values()]
+    means = {field: float(np.mean([error[field] for error in errors])) for field in errors[0]}
+    return Row(variant, LayerError(**means), outcome.errors, outcome.scores)
+
+
+def _measures(
+    model: Transformer, path: Path, text: Path, context: int, stride: int | None
+) -> list[Measure]:
+    if not isinstance(model, CausalModel):
+        return [Embeddings(read_sentences(model, path, text))]
+    tokens = read_tokens(model, path, text)
+    return [Text(tokens, context=min(context, model.positions), stride=stride)]
+
+
+def _questions(model: Transformer, path: Path, questions: Path, shots: int) -> Questions:
+    if not isinstance(model, CausalModel):
+        raise ValueError("model to answer questions must be a causal one, not an encoder")
+    tokenize = _tokenizer(model, path, _UNLIMITED)
+    return Questions(read_questions(questions), tokenize, positions=model.positions, shots=shots)
+
+
+def read_sequences(model: Transformer, path: Path, text: Path, windows: Windows) -> list[Tokens]:
     """Sequences of a text: its lines for an encoder, random windows for a causal model.
 
     Raises
@@ -155,15 +298,23 @@ def read_sequences(
     OSError, ValueError, ModuleNotFoundError
         With one sentence that says what is wrong.
     """
-    if isinstance(model, CausalModel):
-        tokens = read_tokens(model, path, text)
-        length = min(length, model.positions, len(tokens))
-        return calibration_batch(tokens, length, count, np.random.default_rng(seed))
-    tokenize = load_tokenizer(_tokenizer_folder(path), length=model.positions)
-    sequences = [tokenize(line) for line in _read(text).splitlines() if line.strip()]
-    for sequence in sequences:
-        model.check_tokens(sequence)
-    return sequences
+    if not isinstance(model, CausalModel):
+        return read_sentences(model, path, text)
+    tokens = read_tokens(model, path, text)
+    length = min(windows.length, model.positions, len(tokens))
+    return calibration_batch(tokens, length, windows.count, np.random.default_rng(windows.seed))
+
+
+def read_sentences(model: Transformer, path: Path, text: Path) -> list[Tokens]:
+    """The lines of a text, each as a sequence that the model can take.
+
+    Raises
+    ------
+    OSError, ValueError, ModuleNotFoundError
+        With one sentence that says what is wrong.
+    """
+    tokenize = _tokenizer(model, path, model.positions)
+    return [tokenize(line) for line in _read(text).splitlines() if line.strip()]
 
 
 def read_tokens(model: Transformer, path: Path, text: Path) -> Tokens:
@@ -174,23 +325,32 @@ def read_tokens(model: Transformer, path: Path, text: Path) -> Tokens:
     OSError, ValueError, ModuleNotFoundError
         With one sentence that says what is wrong.
     """
-    tokens = load_tokenizer(_tokenizer_folder(path), length=_UNLIMITED)(_read(text))
-    if tokens.max(initial=0) >= model.vocabulary:
-        raise ValueError(
-            f"tokenizer must have at most the {model.vocabulary} tokens of the model, "
-            f"not a token {tokens.max()}"
-        )
-    return tokens
+    return _tokenizer(model, path, _UNLIMITED)(_read(text))
 
 
 def _read(text: Path) -> str:
     if not text.is_file():
         raise FileNotFoundError(f"text must be a file, not {text}")
-    content = text.read_text(encoding="utf-8")
+    try:
+        content = text.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"text must be in UTF-8: {text}") from error
     if not content.strip():
         raise ValueError(f"text must not be empty: {text}")
     return content
 
 
-def _tokenizer_folder(model: Path) -> Path:
-    return model if model.is_dir() else model.parent
+def _tokenizer(model: Transformer, path: Path, length: int) -> Callable[[str], Tokens]:
+    """The tokenizer of a model, whose tokens the model must know."""
+    tokenize = load_tokenizer(path if path.is_dir() else path.parent, length=length)
+
+    def checked(text: str) -> Tokens:
+        tokens = tokenize(text)
+        if tokens.max(initial=0) >= model.vocabulary:
+            raise ValueError(
+                f"tokenizer must have at most the {model.vocabulary} tokens of the model, "
+                f"not a token {tokens.max()}"
+            )
+        return tokens
+
+    return checked

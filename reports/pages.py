@@ -17,11 +17,11 @@ class _Verbatim(str):
     """Text that is markdown already."""
 
 
-def render_markdown(values: Mapping[str, Any]) -> str:
-    """The markdown report; what the values say is escaped."""
+def render_markdown(values: Mapping[str, Any], name: str = "report.md.jinja") -> str:
+    """A markdown report by the name of its template; what the values say is escaped."""
     environment = _environment(finalize=_escape_markdown)
     environment.filters["verbatim"] = _Verbatim
-    template = environment.get_template("report.md.jinja")
+    template = environment.get_template(name)
     return template.render(values, markdown_table=_markdown_table)
 
 

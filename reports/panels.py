@@ -24,6 +24,9 @@ __all__ = [
     "Dot",
     "DotPanel",
     "GrowthPanel",
+    "Line",
+    "LinePanel",
+    "Panel",
     "area_panels",
     "energy_panels",
     "growth_panels",
@@ -75,7 +78,7 @@ class DotPanel:
 
 @dataclass(frozen=True)
 class Bar:
-    """An area or energy in parts, in the order of the panel's ``parts``; headings as of dots."""
+    """An area, or another value, in the parts that the panel names; headings as of dots."""
 
     heading: str
     label: str
@@ -84,7 +87,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class BarPanel:
-    """Areas or energies of one library."""
+    """Values of one kind, such as the areas of one library."""
 
     title: str
     axis: str
@@ -94,10 +97,32 @@ class BarPanel:
     @property
     def text(self) -> str:
         """What the plot shows, for those who do not see it."""
-        return (
-            f"{self.title}, {self.axis}, split into {', '.join(self.parts)}; "
-            "the tables have every value."
-        )
+        split = f", split into {', '.join(self.parts)}" if len(self.parts) > 1 else ""
+        return f"{self.title}, {self.axis}{split}; the tables have every value."
+
+
+@dataclass(frozen=True)
+class Line:
+    """Positive values of items in order; lines of one heading look alike, and of one label."""
+
+    heading: str
+    label: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class LinePanel:
+    """Values of the same items, once for each line."""
+
+    title: str
+    axis: str
+    value_axis: str
+    lines: tuple[Line, ...]
+
+    @property
+    def text(self) -> str:
+        """What the plot shows, for those who do not see it."""
+        return f"{self.title}: {self.value_axis} of every {self.axis.partition(',')[0]}."
 
 
 @dataclass(frozen=True)
@@ -114,6 +139,9 @@ class GrowthPanel:
         """What the plot shows, for those who do not see it."""
         names = ", ".join(name for name, _ in self.lines)
         return f"{self.title}: {names}, at {', '.join(self.places)}; the tables have every value."
+
+
+Panel = DotPanel | BarPanel | LinePanel | GrowthPanel
 
 
 def growth_panels(ratios: Sequence[Ratio]) -> list[GrowthPanel]:

@@ -1,4 +1,4 @@
-"""Plots: ratios, their growth, and the split of areas; one panel a comparison or library."""
+"""Plots: ratios, values in parts, and lines over sizes or layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from dintmac.reports.labels import number, times
-from dintmac.reports.panels import BarPanel, DotPanel, GrowthPanel
+from dintmac.reports.panels import BarPanel, DotPanel, GrowthPanel, LinePanel, Panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +21,7 @@ __all__ = ["darkened", "draw"]
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#999999")
 _CLAIM = "#D55E00"
 _MARKERS = "osD^vP"
+_DASHES = ("-", "--", ":", "-.")
 _INK, _FAINT, _PAPER = "#1c2330", "#d5dae1", "#ffffff"
 _DARK = {_INK: "#e4e7ec", _FAINT: "#3a4352", _PAPER: "#161b24"}
 #: Ground under a text, at which the lines of the grid stop.
@@ -29,11 +30,11 @@ _PATCH = {"facecolor": _PAPER, "linewidth": 0, "pad": 1.0}
 _WIDTH = 5.4  # inches a panel
 _ROW = 0.21
 _MARGIN = 1.1
-_GROWTH = 12  # rows
+_LINE_PANEL = 3.2  # inches
 
 
 def draw(
-    panels: Sequence[DotPanel | BarPanel | GrowthPanel],
+    panels: Sequence[Panel],
     kind: Literal["png", "svg"],
     *,
     columns: int = 1,
@@ -54,7 +55,7 @@ def draw(
 
     columns = min(columns, len(panels))
     rows = [panels[i : i + columns] for i in range(0, len(panels), columns)]
-    heights = [max(_MARGIN + _ROW * _lines(panel) for panel in row) for row in rows]
+    heights = [max(map(_height, row)) for row in rows]
     with _style():
         figure = Figure(figsize=(_WIDTH * columns, sum(heights)), layout="constrained")
         grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
@@ -64,8 +65,10 @@ def draw(
                 _draw_dots(axes, panel)
             elif isinstance(panel, GrowthPanel):
                 _draw_growth(axes, panel)
-            else:
+            elif isinstance(panel, BarPanel):
                 _draw_bars(axes, panel)
+            else:
+                _draw_lines(axes, panel)
         buffer = io.BytesIO()
         metadata = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
         figure.savefig(buffer, format=kind, metadata=metadata)
@@ -165,18 +168,44 @@ def _draw_bars(axes: Axes, panel: BarPanel) -> None:
             left=starts,
             height=0.74,
             label=_plain(part),
-            color=_COLOURS[-1] if part == panel.parts[-1] else _COLOURS[index],
+            color=_COLOURS[-1] if part == "control" else _COLOURS[index],
             edgecolor=_PAPER,
             linewidth=0.6,
         )
         starts = [start + length for start, length in zip(starts, lengths, strict=True)]
     for position, total in zip(positions, starts, strict=True):
         _value(axes, total, position, number(total))
-    axes.set_xlim(0, 1.16 * max(starts))
-    columns = 3 if len(panel.parts) > 4 else 4
-    axes.set_title(_plain(panel.title), pad=10 + 12 * math.ceil(len(panel.parts) / columns))
+    axes.set_xlim(0, 1.16 * max(starts) or 1.0)
     axes.set_xlabel(_plain(panel.axis))
-    _legend(axes, columns)
+    if len(panel.parts) == 1:
+        axes.set_title(_plain(panel.title), pad=10)
+    else:
+        _entitle(axes, panel.title, len(panel.parts), 3 if len(panel.parts) > 4 else 4, handle=1)
+
+
+def _draw_lines(axes: Axes, panel: LinePanel) -> None:
+    from matplotlib.ticker import LogLocator
+
+    headings = list(dict.fromkeys(line.heading for line in panel.lines))
+    labels = list(dict.fromkeys(line.label for line in panel.lines))
+    for line in panel.lines:
+        axes.plot(
+            range(1, len(line.values) + 1),
+            line.values,
+            _DASHES[headings.index(line.heading) % len(_DASHES)],
+            color=_COLOURS[labels.index(line.label) % len(_COLOURS)],
+            linewidth=1.1,
+            label=_plain(f"{line.heading} {line.label}"),
+        )
+    axes.set_yscale("log")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        set_formatter(lambda value, _: f"{value:g}")
+    axes.grid(axis="y")
+    axes.margins(x=0.01)
+    axes.set_xlabel(_plain(panel.axis))
+    axes.set_ylabel(_plain(panel.value_axis))
+    _entitle(axes, panel.title, len(panel.lines), 3, handle=2)
 
 
 def _draw_growth(axes: Axes, panel: GrowthPanel) -> None:
@@ -194,19 +223,19 @@ def _draw_growth(axes: Axes, panel: GrowthPanel) -> None:
     axes.grid(axis="y")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.2f}×")
     axes.set_xticks(positions, [_plain(place) for place in panel.places], rotation=40, ha="right")
-    axes.set_title(_plain(panel.title), pad=10 + 12 * math.ceil(len(panel.lines) / 2))
     axes.set_ylabel(_plain(panel.axis))
-    _legend(axes, 2)
+    _entitle(axes, panel.title, len(panel.lines), 2, handle=2)
 
 
-def _legend(axes: Axes, columns: int) -> None:
-    """A legend between title and axes."""
+def _entitle(axes: Axes, title: str, entries: int, columns: int, *, handle: int) -> None:
+    """Put the legend above the axes, and the title above the legend."""
+    axes.set_title(_plain(title), pad=10 + 12 * math.ceil(entries / columns))
     legend = axes.legend(
         loc="lower left",
         bbox_to_anchor=(-0.01, 0.995),
         ncols=columns,
         borderaxespad=0,
-        handlelength=1,
+        handlelength=handle,
         handletextpad=0.4,
         columnspacing=1.2,
         labelspacing=0.2,
@@ -237,9 +266,14 @@ def _rows(axes: Axes, names: Sequence[tuple[str, str]]) -> list[int]:
     return positions
 
 
-def _lines(panel: DotPanel | BarPanel | GrowthPanel) -> int:
-    if isinstance(panel, GrowthPanel):
-        return _GROWTH
+def _height(panel: Panel) -> float:
+    """Inches."""
+    if isinstance(panel, LinePanel | GrowthPanel):
+        return _LINE_PANEL
+    return _MARGIN + _ROW * _lines(panel)
+
+
+def _lines(panel: DotPanel | BarPanel) -> int:
     items = panel.dots if isinstance(panel, DotPanel) else panel.bars
     headings = [item.heading for item in items]
     changes = sum(a != b for a, b in zip([None, *headings], headings, strict=False))

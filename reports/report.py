@@ -19,9 +19,7 @@ from dintmac.reports.grouping import grouped
 from dintmac.reports.labels import number, plural, times
 from dintmac.reports.pages import plain_table, render_html, render_markdown
 from dintmac.reports.panels import (
-    BarPanel,
-    DotPanel,
-    GrowthPanel,
+    Panel,
     area_panels,
     energy_panels,
     growth_panels,
@@ -196,7 +194,7 @@ def _render(report: Report) -> dict[str, bytes]:
     """The contents of all files but report.json, by name."""
     comparisons = compare(report.ratios)
     libraries = grouped(report.records, lambda r: r.library).values()
-    panels: dict[str, Sequence[DotPanel | BarPanel | GrowthPanel]] = {
+    panels: dict[str, Sequence[Panel]] = {
         "ratios": ratio_panels(comparisons),
         "growth": growth_panels(report.ratios),
         "areas": area_panels(report.records),
@@ -224,7 +222,7 @@ def _render(report: Report) -> dict[str, bytes]:
     }
 
 
-def _figure(panel: DotPanel | BarPanel | GrowthPanel) -> dict[str, str]:
+def _figure(panel: Panel) -> dict[str, str]:
     """A plot in both colour schemes, as addresses that hold the picture itself."""
     svg = _drawn([panel], "svg")
     return {
@@ -235,7 +233,7 @@ def _figure(panel: DotPanel | BarPanel | GrowthPanel) -> dict[str, str]:
 
 
 def _drawn(
-    panels: Sequence[DotPanel | BarPanel | GrowthPanel],
+    panels: Sequence[Panel],
     kind: Literal["png", "svg"],
     *,
     columns: int = 1,

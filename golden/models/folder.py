@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ from dintmac.golden.models.llama import Llama, LlamaConfig, load_llama2c
 from dintmac.golden.models.opt import Opt, OptConfig
 from dintmac.golden.models.tensors import TensorFiles
 from dintmac.golden.models.transformer import Floats, Transformer
+
+AnyConfig = TypeVar("AnyConfig")
 
 
 def load_bert(folder: Path) -> Bert:
@@ -56,10 +58,20 @@ def load_model(path: Path) -> Transformer:
         raise ValueError(f"model_type must be bert, llama or opt, not {kind!r}")
     tensors = TensorFiles(path)
     if kind == "bert":
-        return Bert(BertConfig.from_dict(settings), tensors)
+        return Bert(_config(BertConfig.from_dict, path, settings), tensors)
     if kind == "llama":
-        return Llama(LlamaConfig.from_dict(settings), tensors)
-    return Opt(OptConfig.from_dict(settings), tensors)
+        return Llama(_config(LlamaConfig.from_dict, path, settings), tensors)
+    return Opt(_config(OptConfig.from_dict, path, settings), tensors)
+
+
+def _config(
+    read: Callable[[Mapping[str, Any]], AnyConfig], folder: Path, settings: Mapping[str, Any]
+) -> AnyConfig:
+    """A configuration; an error names the file."""
+    try:
+        return read(settings)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{folder / 'config.json'} must describe the model: {error}") from error
 
 
 def load_tensors(folder: Path) -> dict[str, Floats]:

@@ -118,6 +118,8 @@ class LlamaConfig:
         if missing:
             raise ValueError(f"configuration must have {', '.join(missing)}")
         sizes = {name: settings[key] for name, key in _CONFIG_KEYS.items()}
+        for name, size in sizes.items():
+            check_int(name, size, 1, 1 << 31)
         # Version 5 of transformers has one name for both; "type" is the oldest name of the kind.
         rotary = dict(settings.get("rope_parameters") or settings.get("rope_scaling") or {})
         rotary.setdefault("rope_type", rotary.get("type", "default"))

@@ -9,13 +9,13 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.checks import check_array, check_axes, check_int
+from dintmac.golden.checks import check_array, check_axes, check_int, check_real
 from dintmac.golden.linear import FloatLinear, Linear
 from dintmac.golden.models.tensors import TensorFiles
 
@@ -136,11 +136,36 @@ class Transformer(ABC):
         """Outputs of a layer for one sequence, float32, shape (length, hidden)."""
 
     def resident(self, layer: int) -> Self:
-        """The same model with the tensors of a layer in memory."""
+        """The same model with the tensors of a layer in memory.
+
+        Raises
+        ------
+        ValueError
+            If one of them is NaN or infinite.
+        """
         prefix = self.layer_prefix(layer) + "."
         plugged = {f"{name}.weight" for name in self._linears}
         names = [n for n in self._sizes.tensor_shapes() if n.startswith(prefix)]
-        return self.replaced(tensors={n: self._tensors[n] for n in names if n not in plugged})
+        return self._with_tensors(n for n in names if n not in plugged)
+
+    def resident_ends(self) -> Self:
+        """The same model with the tensors of no layer in memory: embeddings, last norm, head.
+
+        Raises
+        ------
+        ValueError
+            If one of them is NaN or infinite.
+        """
+        prefixes = tuple(f"{self.layer_prefix(layer)}." for layer in range(self.layers))
+        return self._with_tensors(
+            n for n in self._sizes.tensor_shapes() if not n.startswith(prefixes)
+        )
+
+    def _with_tensors(self, names: Iterable[str]) -> Self:
+        tensors = {name: self._tensors[name] for name in names}
+        for name, tensor in tensors.items():
+            check_real(name, tensor)
+        return self.replaced(tensors=tensors)
 
     def states(
         self,
@@ -176,7 +201,9 @@ class Transformer(ABC):
             self.check_tokens(tokens)
         count = self.layers if layers is None else layers
         check_int("layers", count, 0, self.layers)
-        states = [self.embed(tokens) for tokens in sequences]
+        ends = self.resident_ends()
+        states = [ends.embed(tokens) for tokens in sequences]
+        del ends
         for layer in range(count):
             model = self.resident(layer)
             states = [model.run_layer(layer, s, observe or ignore) for s in states]

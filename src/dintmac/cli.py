@@ -7,19 +7,17 @@ check failed, 2 wrong input or a missing tool, 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dintmac import __version__
+from dintmac.console import HelpFormatter, Verbs, add_verb, bar, fraction, print_json
+from dintmac.model_verbs import add_evaluate, add_quantize
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from dintmac.golden.formats import Format
     from dintmac.hdl.designs import Configuration
     from dintmac.sim.simulators import Simulator
@@ -56,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of a pipe has left; Python must not complain about it again on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, TypeError, OSError, RuntimeError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, ModuleNotFoundError) as error:
         if os.environ.get("DINTMAC_TRACEBACK"):
             raise
         print(f"dintmac: {_sentence(error)}", file=sys.stderr)
@@ -77,47 +75,29 @@ def _failed(error: Exception) -> int:
     return EXIT_FAILED
 
 
-class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults where there are any."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default is None or isinstance(action.default, bool):
-            return action.help
-        return super()._get_help_string(action)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dintmac",
         description="MAC units for 4-bit dINT weights and 8-bit activations: simulate them, "
-        "export Verilog, and measure what they cost against INT8.",
-        formatter_class=_HelpFormatter,
+        "export Verilog, measure what they cost against INT8, and quantize models for them.",
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"dintmac {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     _add_report(verbs)
     _add_simulate(verbs)
     _add_verilog(verbs)
+    add_quantize(verbs)
+    add_evaluate(verbs)
     _add_doctor(verbs)
     return parser
-
-
-def _add_verb(
-    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    summary: str,
-    run: Callable[[argparse.Namespace], int],
-) -> argparse.ArgumentParser:
-    verb = verbs.add_parser(name, help=summary, description=summary, formatter_class=_HelpFormatter)
-    verb.set_defaults(run=run)
-    return verb
 
 
 # report
 
 
-def _add_report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verb = _add_verb(
+def _add_report(verbs: Verbs) -> None:
+    verb = add_verb(
         verbs,
         "report",
         "measure the designs in every Liberty library found, check every netlist, and write "
@@ -167,11 +147,11 @@ def _report(options: argparse.Namespace) -> int:
     configurations = _report_configurations(options.design, behavioural=options.behavioural)
     jobs = [(c, library) for library in libraries for c in configurations]
     try:
-        with _bar("measuring netlists", len(jobs)) as (bar, task):
+        with bar("measuring netlists", len(jobs)) as (progress, task):
             records = measure_all(
                 jobs,
                 workers=options.jobs,
-                progress=lambda done, total, record: bar.update(task, completed=done),
+                progress=lambda done, total, record: progress.update(task, completed=done),
             )
     except CheckError as error:
         return _failed(error)
@@ -198,8 +178,8 @@ def _report_configurations(designs: list[str] | None, *, behavioural: bool) -> l
 # simulate
 
 
-def _add_simulate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verb = _add_verb(
+def _add_simulate(verbs: Verbs) -> None:
+    verb = add_verb(
         verbs,
         "simulate",
         "run the RTL bench of a design, or a real workload on the tile, against the golden model",
@@ -235,7 +215,7 @@ def _simulate(options: argparse.Namespace) -> int:
 def _simulate_bench(options: argparse.Namespace, simulator: Simulator | None) -> int:
     from dintmac.sim.bench import run_bench
 
-    with _fraction("simulating") as progress:
+    with fraction("simulating") as progress:
         result = run_bench(
             _configuration(options),
             simulator,
@@ -244,7 +224,7 @@ def _simulate_bench(options: argparse.Namespace, simulator: Simulator | None) ->
             progress=progress,
         )
     if options.json:
-        _print_json(result.to_json())
+        print_json(result.to_json())
     else:
         for test in result.tests:
             print(f"{'passed' if test.passed else 'FAILED'}  {test.cycles:8,} cycles  {test.name}")
@@ -267,14 +247,14 @@ def _simulate_workload(options: argparse.Namespace, simulator: Simulator | None)
     workload = load(options.workload, None if options.format is None else parse(options.format))
     configuration = _configuration(options, workload.format)
     try:
-        with _fraction("streaming") as progress:
+        with fraction("streaming") as progress:
             result = run_workload(
                 workload, configuration, simulator, waveform=options.waveform, progress=progress
             )
     except CheckError as error:
         return _failed(error)
     if options.json:
-        _print_json(result.to_json())
+        print_json(result.to_json())
     else:
         count = result.outputs.size
         rows, depth = workload.activations.shape
@@ -291,8 +271,8 @@ def _simulate_workload(options: argparse.Namespace, simulator: Simulator | None)
 # verilog
 
 
-def _add_verilog(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verb = _add_verb(
+def _add_verilog(verbs: Verbs) -> None:
+    verb = add_verb(
         verbs,
         "verilog",
         "export a design as Verilog-2005, with its port map as JSON beside it",
@@ -341,8 +321,8 @@ def _write(path: Path, text: str) -> None:
 # doctor
 
 
-def _add_doctor(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    verb = _add_verb(
+def _add_doctor(verbs: Verbs) -> None:
+    verb = add_verb(
         verbs,
         "doctor",
         "show which tools and libraries are found and how to get the others",
@@ -356,7 +336,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
     findings = examine()
     if options.json:
-        _print_json([finding.to_json() for finding in findings])
+        print_json([finding.to_json() for finding in findings])
     else:
         for finding in findings:
             state = finding.found or f"missing; {finding.remedy}"
@@ -400,25 +380,3 @@ def _configuration(options: argparse.Namespace, format: Format | None = None) ->
     chosen = format or parse(options.format or "dint4")
     sizes = {size: getattr(options, size) for size in _SIZES if getattr(options, size) is not None}
     return Configuration(options.design, chosen, options.architecture or "", sizes)
-
-
-@contextlib.contextmanager
-def _bar(what: str, total: float) -> Iterator[tuple[Progress, TaskID]]:
-    """A progress bar on standard error, none where that is no terminal."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        yield bar, bar.add_task(what, total=total)
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False))
-
-
-@contextlib.contextmanager
-def _fraction(what: str) -> Iterator[Callable[[float], None]]:
-    """A progress bar for what reports a fraction, 0 … 1."""
-    with _bar(what, 1.0) as (bar, task):
-        yield lambda fraction: bar.update(task, completed=fraction)

@@ -51,6 +51,19 @@ def test_integer_layers_equal_fake_quantized_ones_to_float_rounding(weight, sche
     np.testing.assert_allclose(exact, fake, rtol=1e-5, atol=1e-5 * np.abs(fake).max())
 
 
+def test_integer_layers_take_their_products_from_elsewhere():
+    layer, seen = quantized(WEIGHTS[2]), []
+
+    def multiply(activations, weights, format):
+        seen.append((activations.dtype, weights.shape, format))
+        return activations.astype(int) @ format.to_units(weights).astype(int).T
+
+    np.testing.assert_array_equal(
+        IntegerLinear(layer, multiply=multiply)(X), IntegerLinear(layer)(X)
+    )
+    assert seen == [(np.int8, (9, 8), DINT4)] * 3
+
+
 def test_fake_quantized_layers_are_near_float_ones():
     exact = FloatLinear(W, BIAS)(X)
     np.testing.assert_allclose(exact, X @ W.T + BIAS, rtol=1e-5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dintmac.golden.calibration import ActivationScheme
-from dintmac.golden.evaluate import cosines, layer_errors, score_text
+from dintmac.golden.evaluate import Text, cosines, layer_errors, measure
 from dintmac.golden.formats import INT4, INT8, integer
 from dintmac.golden.grids import NF4
 from dintmac.golden.linear import IntegerLinear
@@ -12,6 +12,7 @@ from dintmac.golden.models.llama import Llama, LlamaConfig
 from dintmac.golden.models.opt import Opt, OptConfig
 from dintmac.golden.quantize import Granularity, ScaleSearch, quantize_weights, split_error
 from dintmac.golden.recipe import Method, Recipe, quantize_layers, quantize_model
+from dintmac.golden.scaling import output_error
 
 SIZES = {
     "vocab_size": 30,
@@ -136,11 +137,8 @@ def test_more_bits_are_nearer_to_full_precision():
     int8, int4, int3 = (
         quantize_model(decoder, Recipe(grid=grid), SEQUENCES) for grid in (INT8, INT4, integer(3))
     )
-    scores = [
-        score_text(m, np.concatenate(SEQUENCES), context=20, reference=decoder)
-        for m in (decoder, int8, int4, int3)
-    ]
-    divergences = [score.divergence for score in scores]
+    text = Text(np.concatenate(SEQUENCES), context=20)
+    divergences = [measure(decoder, m, text)["divergence"] for m in (decoder, int8, int4, int3)]
     assert divergences == sorted(divergences)
     assert divergences[0] == 0 < divergences[1]
     assert np.mean(cosines(decoder, int8, SEQUENCES)) > np.mean(cosines(decoder, int4, SEQUENCES))
@@ -164,3 +162,32 @@ def test_refuses_bad_input_with_one_sentence():
         Recipe(grid="dint4")
     with pytest.raises(TypeError, match="scaling must be of type Method, not 'aqas'"):
         Recipe(scaling="aqas")
+    with pytest.raises(TypeError, match="grid with a zero point must be of type Format, not "):
+        Recipe(grid=NF4, asymmetric=True, signed_scale=False)
+    with pytest.raises(ValueError, match="scales must be either signed or asymmetric, not both"):
+        Recipe(asymmetric=True)
+    with pytest.raises(ValueError, match="rank must be 0 to 2147483648, not -1"):
+        Recipe(rank=-1)
+    with pytest.raises(ValueError, match=r"damping must be positive, not 0\.0"):
+        Recipe(damping=0.0)
+    with pytest.raises(ValueError, match="outlier must be positive, not -1"):
+        Recipe(outlier=-1)
+    with pytest.raises(ValueError, match=r"alpha must be 0 to 1, not 1\.5"):
+        Recipe(alpha=1.5)
+
+
+def test_with_mse_scales_aqas_is_not_worse_than_no_scaling_in_calibration():
+    recipe = Recipe(scaling=Method.AQAS, search=ScaleSearch.MSE)
+
+    def loss(inputs, weights, scale):
+        def fake(matrix):
+            return recipe.quantize(matrix).dequantize()
+
+        return output_error(inputs, weights, scale, fake, recipe.activations)
+
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        inputs = rng.standard_normal((64, 12)).astype(np.float32)
+        weights = [rng.standard_t(3, (8, 12)).astype(np.float32)]
+        scale = recipe.find_scale(inputs, weights)
+        assert loss(inputs, weights, scale) <= loss(inputs, weights, np.ones(12))

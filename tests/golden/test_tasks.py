@@ -7,105 +7,134 @@ import pytest
 
 from dintmac.golden import tasks
 from dintmac.golden.export import read_model
-from dintmac.golden.formats import DINT4, INT8
-from dintmac.golden.models.bert import BertConfig
+from dintmac.golden.formats import INT8
 from dintmac.golden.models.folder import load_model
-from dintmac.golden.models.llama import LlamaConfig
-from dintmac.golden.recipe import Method, Recipe
-
-safetensors = pytest.importorskip("safetensors.numpy")
-tokenizers = pytest.importorskip("tokenizers")
-
-WORDS = ["the", "a", "cat", "dog", "sees", "runs", "to", "house", "and", "red", "blue", "big"]
-WORDS += [".", "?"]
-SIZES = {
-    "vocab_size": 15,
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 32,
-}
-SETTINGS = {
-    "llama": SIZES | {"model_type": "llama"},
-    "bert": SIZES | {"model_type": "bert", "type_vocab_size": 2, "layer_norm_eps": 1e-12},
-}
+from dintmac.golden.recipe import Recipe
+from dintmac.golden.tasks import Windows
+from dintmac.golden.variants import Variant
 
 
 @pytest.fixture(params=["llama", "bert"])
-def folder(request, tmp_path):
-    settings = SETTINGS[request.param]
-    config = {"llama": LlamaConfig, "bert": BertConfig}[request.param].from_dict(settings)
-    rng = np.random.default_rng(0)
-    path = tmp_path / "model"
-    path.mkdir()
-    (path / "config.json").write_text(json.dumps(settings))
-    tensors = {
-        name: (rng.standard_normal(shape) / 4 + ("orm" in name)).astype(np.float32)
-        for name, shape in config.tensor_shapes().items()
-    }
-    safetensors.save_file(tensors, path / "model.safetensors")
-    vocabulary = {word: i for i, word in enumerate(["[UNK]", *WORDS])}
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    tokenizer.save(str(path / "tokenizer.json"))
-    for name in ("calibration", "evaluation"):
-        lines = [" ".join(rng.choice(WORDS, 8)) for _ in range(12)]
-        (tmp_path / name).write_text("\n".join(lines) + "\n\n")
-    item = {"question": "the cat sees ?", "choices": ["a dog", "house"], "answer": 0}
-    (tmp_path / "questions").write_text(json.dumps(item))
-    return path
+def folder(request, tiny_model):
+    return tiny_model(request.param)
 
 
-def test_evaluates_recipes_against_full_precision(folder, tmp_path):
-    recipes = {"dint4": Recipe(grid=DINT4), "int8": Recipe(grid=INT8, scaling=Method.AQAS)}
+VARIANTS = [Variant("none", "dINT4"), Variant("aqas", "INT8")]
+WINDOWS = Windows(length=16, count=4)
+
+
+def evaluate(folder, **options):
+    texts = {"calibration": folder.parent / "calibration", "text": folder.parent / "evaluation"}
+    options = texts | {"windows": WINDOWS} | options
+    return tasks.evaluate(folder, options.pop("variants", VARIANTS), Recipe(), **options)
+
+
+def test_evaluates_variants_against_full_precision(folder):
     done = []
-    rows = tasks.evaluate(
-        folder,
-        recipes,
-        tmp_path / "calibration",
-        tmp_path / "evaluation",
-        questions=tmp_path / "questions",
-        length=16,
-        count=4,
-        progress=lambda *numbers: done.append(numbers),
-    )
-    assert list(rows) == ["full precision", "dint4", "int8"]
-    assert done == [(1, 2), (2, 2)]
-    assert rows["int8"]["y"] < rows["dint4"]["y"]
-    if "cosine" in rows["dint4"]:
-        assert rows["dint4"]["cosine"] < rows["int8"]["cosine"] < 1.0001
-        assert rows["full precision"]["cosine"] == pytest.approx(1)
+    found = evaluate(folder, progress=lambda *numbers: done.append(numbers))
+    assert [row.variant for row in found.rows] == VARIANTS
+    assert done == [(i, 4) for i in range(1, 5)]
+    dint4, int8 = found.rows
+    assert int8.error.rounding < dint4.error.rounding < dint4.error.total
+    assert found.full_precision.keys() == int8.scores.keys()
+    if "cosine" in int8.scores:
+        assert found.full_precision["cosine"] == pytest.approx(1)
+        assert dint4.scores["cosine"] < int8.scores["cosine"] < 1.0001
     else:
-        assert rows["full precision"]["divergence"] == 0
-        assert rows["int8"]["divergence"] < rows["dint4"]["divergence"]
-        assert {row["accuracy"] for row in rows.values()} <= {0.0, 1.0}
+        assert found.full_precision["divergence"] == 0
+        assert int8.scores["divergence"] < dint4.scores["divergence"]
+        assert found.settings["context"] == 16
+
+
+def test_an_evaluation_is_what_its_json_says(folder):
+    found = evaluate(folder, lengths=[4, 8])
+    assert {r.length for r in found.ranges} == {4, 8}
+    content = json.loads(json.dumps(found.to_json()))
+    assert content["rows"][0]["format"] == "dINT4"
+    assert tasks.Evaluation.from_json(content) == found
+
+
+@pytest.mark.parametrize("folder", ["llama"], indirect=True)
+def test_answers_questions(folder):
+    path = folder.parent / "questions"
+    found = evaluate(folder, questions=path)
+    assert {row.scores["accuracy"] for row in found.rows} <= {0.0, 1.0}
+    with pytest.raises(ValueError, match="shots must be 0 to 0, not 1"):
+        evaluate(folder, questions=path, shots=1)
+
+
+@pytest.mark.parametrize("folder", ["bert"], indirect=True)
+def test_an_encoder_answers_no_questions(folder):
+    with pytest.raises(ValueError, match="must be a causal one, not an encoder"):
+        evaluate(folder, questions=folder.parent / "questions")
+
+
+def test_integers_give_the_errors_of_fake_quantization(folder):
+    # A code that falls on the other side of a tie goes through the layers after it.
+    fake, exact = (evaluate(folder, integer=integer) for integer in (False, True))
+    for ours, theirs in zip(exact.rows, fake.rows, strict=True):
+        assert ours.error == theirs.error
+        for name, value in ours.scores.items():
+            assert value == pytest.approx(theirs.scores[name], abs=0.02)
 
 
 def test_quantizes_into_a_folder(folder, tmp_path):
     done = []
-    arguments = (folder, tmp_path / "out", Recipe(grid=INT8), tmp_path / "calibration")
-    tasks.quantize(*arguments, length=16, progress=lambda *numbers: done.append(numbers))
+    settings = tasks.quantize(
+        folder,
+        tmp_path / "out",
+        Recipe(grid=INT8),
+        calibration=tmp_path / "calibration",
+        windows=WINDOWS,
+        progress=lambda *numbers: done.append(numbers),
+    )
     assert done == [(1, 2), (2, 2)]
+    assert settings == json.loads((tmp_path / "out" / "quantization.json").read_text())
     model = load_model(folder)
     tokens = np.arange(10, dtype=np.int64)
     exact, found = model.forward(tokens), read_model(tmp_path / "out", model).forward(tokens)
     assert 0 < np.sum((exact - found) ** 2) / np.sum(exact**2) < 0.01
 
 
+def test_sentences_come_with_the_package():
+    calibration, evaluation = (
+        path.read_text().splitlines() for path in (tasks.CALIBRATION, tasks.EVALUATION)
+    )
+    assert (len(calibration), len(evaluation)) == (200, 80)
+    assert not set(calibration) & set(evaluation)
+
+
 def test_the_seed_decides_the_windows(folder, tmp_path):
     model = load_model(folder)
 
     def read(seed):
-        found = tasks.read_sequences(
-            model, folder, tmp_path / "calibration", length=8, count=3, seed=seed
-        )
+        windows = Windows(length=8, count=3, seed=seed)
+        found = tasks.read_sequences(model, folder, tmp_path / "calibration", windows)
         return [tokens.tolist() for tokens in found]
 
     assert read(1) == read(1)
     if isinstance(model, tasks.CausalModel):
         assert read(1) != read(2)
         assert [len(tokens) for tokens in read(1)] == [8, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("windows", "message"),
+    [
+        ({"length": 0}, "length must be 1 to 2147483648, not 0"),
+        ({"count": 0}, "count must be 1 to 2147483648, not 0"),
+        ({"seed": -1}, "seed must be 0 to 9223372036854775808, not -1"),
+    ],
+)
+def test_windows_are_some(windows, message):
+    with pytest.raises(ValueError, match=message):
+        Windows(**windows)
+
+
+@pytest.mark.parametrize("folder", ["bert"], indirect=True)
+def test_an_encoder_has_no_context(folder):
+    with pytest.raises(ValueError, match="context and stride must come with a causal model"):
+        evaluate(folder, stride=4)
 
 
 @pytest.mark.parametrize("folder", ["llama"], indirect=True)
@@ -116,6 +145,9 @@ def test_refuses_bad_input_with_one_sentence(folder, tmp_path):
     (tmp_path / "empty").write_text("\n \n")
     with pytest.raises(ValueError, match="text must not be empty: "):
         tasks.read_tokens(model, folder, tmp_path / "empty")
+    (tmp_path / "latin").write_bytes("Füße".encode("latin-1"))
+    with pytest.raises(ValueError, match="text must be in UTF-8: "):
+        tasks.read_tokens(model, folder, tmp_path / "latin")
     settings = json.loads((folder / "tokenizer.json").read_text())
     settings["model"]["vocab"]["cat"] = 15
     (folder / "tokenizer.json").write_text(json.dumps(settings))

@@ -1,0 +1,55 @@
+"""What tests of several rooms share."""
+
+import json
+
+import numpy as np
+import pytest
+
+WORDS = ["the", "a", "cat", "dog", "sees", "runs", "to", "house", "and", "red", "blue", "big"]
+WORDS += [".", "?"]
+SIZES = {
+    "vocab_size": 15,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 32,
+}
+SETTINGS = {
+    "llama": SIZES | {"model_type": "llama"},
+    "bert": SIZES | {"model_type": "bert", "type_vocab_size": 2, "layer_norm_eps": 1e-12},
+}
+
+
+@pytest.fixture
+def tiny_model(tmp_path):
+    """Makes a folder ``model`` with a random model, and texts and questions beside it."""
+    safetensors = pytest.importorskip("safetensors.numpy")
+    tokenizers = pytest.importorskip("tokenizers")
+    from dintmac.golden.models.bert import BertConfig
+    from dintmac.golden.models.llama import LlamaConfig
+
+    def make(kind):
+        settings = SETTINGS[kind]
+        config = {"llama": LlamaConfig, "bert": BertConfig}[kind].from_dict(settings)
+        rng = np.random.default_rng(0)
+        path = tmp_path / "model"
+        path.mkdir()
+        (path / "config.json").write_text(json.dumps(settings))
+        tensors = {
+            name: (rng.standard_normal(shape) / 4 + ("orm" in name)).astype(np.float32)
+            for name, shape in config.tensor_shapes().items()
+        }
+        safetensors.save_file(tensors, path / "model.safetensors")
+        vocabulary = {word: i for i, word in enumerate(["[UNK]", *WORDS])}
+        tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
+        tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+        tokenizer.save(str(path / "tokenizer.json"))
+        for name in ("calibration", "evaluation"):
+            lines = [" ".join(rng.choice(WORDS, 8)) for _ in range(12)]
+            (tmp_path / name).write_text("\n".join(lines) + "\n\n")
+        item = {"question": "the cat sees ?", "choices": ["a dog", "house"], "answer": 0}
+        (tmp_path / "questions").write_text(json.dumps(item))
+        return path
+
+    return make
