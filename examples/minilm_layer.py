@@ -25,9 +25,10 @@ from dintmac.golden.formats import DINT4, Format
 from dintmac.golden.linear import IntegerLinear
 from dintmac.golden.models.folder import load_bert, load_tokenizer
 from dintmac.golden.recipe import Recipe, quantize_layers
+from dintmac.golden.workload import Workload
 from dintmac.hdl.designs import Configuration
 from dintmac.sim.simulators import find_simulator
-from dintmac.sim.workload import Workload, run_workload
+from dintmac.sim.workload import run_workload
 
 TILE = Configuration(
     "tile", DINT4, parameters={"rows": 4, "columns": 4, "lanes": 4, "outputs": 4, "depth": 1536}

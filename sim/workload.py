@@ -7,7 +7,6 @@ the partial sums of the next block of K, so that the hardware itself adds up all
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,112 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.checks import check_array, check_axes
-from dintmac.golden.formats import Format, parse
 from dintmac.golden.matmul import matmul
+from dintmac.golden.workload import Workload
 from dintmac.hdl.designs import Configuration
 from dintmac.sim.benches.tile import Bench
 from dintmac.sim.handle import Handle
 from dintmac.sim.simulators import Simulator, default_simulator
 from dintmac.sim.streams import Payload, Stream, StreamMonitor, Transfer
 
-__all__ = ["Plan", "Workload", "WorkloadResult", "load", "plan", "run_workload"]
+__all__ = ["Plan", "WorkloadResult", "plan", "run_workload"]
 
 #: Reports of progress in a run.
 _REPORTS = 200
-
-
-@dataclass(frozen=True, eq=False)
-class Workload:
-    """Operands of a matrix product, ``activations @ weights.T``.
-
-    Attributes
-    ----------
-    activations : int8 array, shape (M, K)
-    weights : uint8 array, shape (N, K)
-        Codes of ``format``.
-    format : Format
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the arrays are not as above, or empty.
-    """
-
-    activations: NDArray[np.int8]
-    weights: NDArray[np.uint8]
-    format: Format
-
-    def __post_init__(self) -> None:
-        check_array("activations", self.activations, "int8")
-        check_array("weights", self.weights, "uint8")
-        for name, array in (("activations", self.activations), ("weights", self.weights)):
-            check_axes(name, array, 2)
-            if array.size == 0:
-                raise ValueError(f"{name} must not be empty, as shape {array.shape} is")
-        if self.activations.shape[1] != self.weights.shape[1]:
-            raise ValueError(
-                "activations and weights must have the same number of columns, "
-                f"not {self.activations.shape[1]} and {self.weights.shape[1]}"
-            )
-        self.format.check_codes(self.weights)
-
-    @property
-    def depth(self) -> int:
-        """Products in a sum, K."""
-        return int(self.activations.shape[1])
-
-    @property
-    def products(self) -> int:
-        """Multiply-accumulate operations, M × N × K."""
-        return self.activations.size * len(self.weights)
-
-
-def load(path: Path, format: Format | None = None) -> Workload:
-    """Read an ``.npz`` file with ``activations``, ``weights`` and perhaps ``format``.
-
-    Parameters
-    ----------
-    path : Path
-    format : Format, optional
-        What the weights' codes mean; the file's own ``format`` (a string such as ``dint4``) if
-        None.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the file is missing or is not as above, with its name.
-    """
-    if not path.is_file():
-        raise ValueError(f"workload {path} is not a file")
-    try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise ValueError("it holds a single array")
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"workload {path} must be a readable .npz file: {error}") from error
-    missing = [name for name in ("activations", "weights") if name not in arrays]
-    if missing:
-        raise ValueError(f"workload {path} has no array named {' or '.join(missing)}")
-    try:
-        return Workload(
-            arrays["activations"], arrays["weights"], _format_of(arrays.get("format"), format)
-        )
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"workload {path}: {error}") from error
-
-
-def _format_of(stored: NDArray[Any] | None, format: Format | None) -> Format:
-    own = None if stored is None else parse(str(stored))
-    if own is None and format is None:
-        raise ValueError("it names no format, so one must be given")
-    if own is not None and format is not None and own != format:
-        raise ValueError(f"its format is {own.name}, not {format.name}")
-    chosen = own or format
-    assert chosen is not None
-    return chosen
 
 
 @dataclass(frozen=True, eq=False)

@@ -241,8 +241,9 @@ def _simulate_bench(options: argparse.Namespace, simulator: Simulator | None) ->
 
 def _simulate_workload(options: argparse.Namespace, simulator: Simulator | None) -> int:
     from dintmac.golden.formats import parse
+    from dintmac.golden.workload import load
     from dintmac.sim.streams import CheckError
-    from dintmac.sim.workload import load, run_workload
+    from dintmac.sim.workload import run_workload
 
     workload = load(options.workload, None if options.format is None else parse(options.format))
     configuration = _configuration(options, workload.format)

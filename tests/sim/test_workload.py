@@ -1,4 +1,4 @@
-"""Matrix products on simulated tiles, and the files they come from."""
+"""Matrix products on simulated tiles."""
 
 import json
 
@@ -7,10 +7,11 @@ import pytest
 
 from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.golden.matmul import matmul
+from dintmac.golden.workload import Workload
 from dintmac.hdl.architectures import architectures_of
 from dintmac.hdl.designs import Configuration
 from dintmac.sim.simulators import SIMULATORS, SimulatorMissingError
-from dintmac.sim.workload import Workload, load, plan, run_workload
+from dintmac.sim.workload import plan, run_workload
 
 AMARANTH = SIMULATORS["amaranth"]
 
@@ -110,70 +111,3 @@ def test_a_plan_covers_every_product_once():
 def test_a_configuration_that_does_not_suit_is_refused(configuration, message):
     with pytest.raises(ValueError, match=message):
         plan(random_workload(2, 13, 9), configuration)
-
-
-GOOD = {
-    "activations": np.zeros((2, 3), dtype=np.int8),
-    "weights": np.zeros((4, 3), dtype=np.uint8),
-    "format": np.array("dint4"),
-}
-
-
-def saved(path, **changes):
-    arrays = {name: array for name, array in (GOOD | changes).items() if array is not None}
-    np.savez(path / "w.npz", **arrays)
-    return path / "w.npz"
-
-
-def test_loads_a_file(tmp_path):
-    workload = load(saved(tmp_path))
-    assert workload.format == DINT4
-    assert workload.products == 24
-    assert workload.depth == 3
-
-
-def test_a_file_without_format_takes_the_one_that_is_given(tmp_path):
-    assert load(saved(tmp_path, format=None), INT4).format == INT4
-
-
-@pytest.mark.parametrize(
-    ("changes", "error", "message"),
-    [
-        ({"activations": None}, ValueError, "has no array named activations"),
-        ({"weights": None}, ValueError, "has no array named weights"),
-        ({"activations": np.zeros((2, 3))}, TypeError, "activations must be an array of int8"),
-        ({"weights": np.zeros((4, 3), dtype=np.int8)}, TypeError, "weights must be an array of u"),
-        ({"weights": np.full((4, 3), 16, dtype=np.uint8)}, ValueError, "codes must be 0 to 15"),
-        ({"weights": np.zeros((4, 2), dtype=np.uint8)}, ValueError, "same number of columns"),
-        ({"activations": np.zeros(3, dtype=np.int8)}, ValueError, "must have 2 axes"),
-        ({"activations": np.zeros((0, 3), dtype=np.int8)}, ValueError, "must not be empty"),
-        ({"format": None}, ValueError, "it names no format, so one must be given"),
-        ({"format": np.array("dint9000")}, ValueError, "format must be int2 to int8 or dint3"),
-    ],
-)
-def test_a_file_with_wrong_content_is_refused(tmp_path, changes, error, message):
-    with pytest.raises(error, match=rf"workload .*w\.npz.* {message}"):
-        load(saved(tmp_path, **changes))
-
-
-def test_a_format_other_than_the_files_own_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="its format is dINT4, not INT4"):
-        load(saved(tmp_path), INT4)
-
-
-def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="is not a file"):
-        load(tmp_path / "none.npz")
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"text"])
-def test_a_corrupt_file_is_refused(tmp_path, content):
-    (tmp_path / "w.npz").write_bytes(content)
-    with pytest.raises(ValueError, match=r"w\.npz must be a readable \.npz file"):
-        load(tmp_path / "w.npz")
-
-
-def test_a_single_array_is_refused(tmp_path):
-    np.save(tmp_path / "w.npy", np.zeros(3))
-    with pytest.raises(ValueError, match="it holds a single array"):
-        load(tmp_path / "w.npy")

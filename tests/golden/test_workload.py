@@ -1,0 +1,105 @@
+"""Quantized matrix products and their files."""
+
+import numpy as np
+import pytest
+
+from dintmac.golden.formats import DINT4, INT4, INT8
+from dintmac.golden.matmul import matmul
+from dintmac.golden.workload import Workload, load, quantized, save
+
+GOOD = {
+    "activations": np.zeros((2, 3), dtype=np.int8),
+    "weights": np.zeros((4, 3), dtype=np.uint8),
+    "format": np.array("dint4"),
+}
+
+
+def saved(path, **changes):
+    arrays = {name: array for name, array in (GOOD | changes).items() if array is not None}
+    np.savez(path / "w.npz", **arrays)
+    return path / "w.npz"
+
+
+def test_loads_a_file(tmp_path):
+    workload = load(saved(tmp_path))
+    assert workload.format == DINT4
+    assert workload.products == 24
+    assert workload.depth == 3
+
+
+def test_a_file_without_format_takes_the_one_that_is_given(tmp_path):
+    assert load(saved(tmp_path, format=None), INT4).format == INT4
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"activations": None}, ValueError, "has no array named activations"),
+        ({"weights": None}, ValueError, "has no array named weights"),
+        ({"activations": np.zeros((2, 3))}, TypeError, "activations must be an array of int8"),
+        ({"weights": np.zeros((4, 3), dtype=np.int8)}, TypeError, "weights must be an array of u"),
+        ({"weights": np.full((4, 3), 16, dtype=np.uint8)}, ValueError, "codes must be 0 to 15"),
+        ({"weights": np.zeros((4, 2), dtype=np.uint8)}, ValueError, "same number of columns"),
+        ({"activations": np.zeros(3, dtype=np.int8)}, ValueError, "must have 2 axes"),
+        ({"activations": np.zeros((0, 3), dtype=np.int8)}, ValueError, "must not be empty"),
+        ({"format": None}, ValueError, "it names no format, so one must be given"),
+        ({"format": np.array("dint9000")}, ValueError, "format must be int2 to int8 or dint3"),
+    ],
+)
+def test_a_file_with_wrong_content_is_refused(tmp_path, changes, error, message):
+    with pytest.raises(error, match=rf"workload .*w\.npz.* {message}"):
+        load(saved(tmp_path, **changes))
+
+
+def test_a_format_other_than_the_files_own_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="its format is dINT4, not INT4"):
+        load(saved(tmp_path), INT4)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="is not a file"):
+        load(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"text"])
+def test_a_corrupt_file_is_refused(tmp_path, content):
+    (tmp_path / "w.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"w\.npz must be a readable \.npz file"):
+        load(tmp_path / "w.npz")
+
+
+def test_a_single_array_is_refused(tmp_path):
+    np.save(tmp_path / "w.npy", np.zeros(3))
+    with pytest.raises(ValueError, match="it holds a single array"):
+        load(tmp_path / "w.npy")
+
+
+def test_what_is_saved_is_loaded_again(tmp_path):
+    workload = Workload(GOOD["activations"], GOOD["weights"] + 5, INT4, "a source")
+    save(tmp_path / "w.npz", workload)
+    again = load(tmp_path / "w.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["w.npz"]
+    assert (again.format, again.source, again.sha256) == (INT4, "a source", workload.sha256)
+    np.testing.assert_array_equal(again.weights, workload.weights)
+
+
+def test_a_file_without_source_is_its_own(tmp_path):
+    assert load(saved(tmp_path)).source == "w"
+
+
+def test_the_hash_knows_operands_and_format():
+    arrays = GOOD["activations"], GOOD["weights"]
+    first = Workload(*arrays, DINT4).sha256
+    assert Workload(*arrays, DINT4, "elsewhere").sha256 == first
+    assert Workload(*arrays, INT4).sha256 != first
+    assert Workload(arrays[0] + np.int8(1), arrays[1], DINT4).sha256 != first
+
+
+@pytest.mark.parametrize("format", [INT8, INT4, DINT4], ids=lambda format: format.name)
+def test_real_numbers_become_a_product_that_is_nearly_theirs(format):
+    rng = np.random.default_rng(3)
+    activations, weights = rng.normal(size=(20, 64)), rng.normal(size=(8, 64))
+    workload = quantized(activations, weights, format, "normal")
+    products = matmul(workload.activations, workload.weights, format)
+    for exact, found in zip((activations @ weights.T).T, products.T, strict=True):
+        assert abs(np.corrcoef(exact, found)[0, 1]) > 0.98
