@@ -164,7 +164,7 @@ def verilog(flat, models, circuit, delays, vectors):
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is not installed")
 def test_transitions_are_those_that_icarus_counts(mapped, ge_cells, tmp_path):
-    _, design = mapped("dot", "dint4", lanes=2, depth=64)
+    _, design = mapped("mac", "dint4", depth=64)
     (top,) = (name for name in design.modules if name.endswith("inner_product"))
     module = design.modules[top]
     modules = design.modules | {
