@@ -117,7 +117,8 @@ class CellModel:
         registers = self._bits[first : first + self.registers]
         agree: Booleans = (registers == registers[:1]).all(axis=0)
         free = np.array([self._outputs(state) is not None for state in self._bits.T])
-        return agree & free
+        both: Booleans = agree & free
+        return both
 
     @property
     def _bits(self) -> Booleans:

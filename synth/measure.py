@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from dintmac.golden.workload import Workload
 from dintmac.hdl.designs import Configuration
 from dintmac.hdl.verilog import export
 from dintmac.hdl.yosys import find_yosys
@@ -25,15 +26,14 @@ from dintmac.synth.energy import has_products, measure_energy, part_of
 from dintmac.synth.liberty import Library
 from dintmac.synth.netlist import Netlist
 from dintmac.synth.records import AreaSplit, Power, Record
-from dintmac.synth.stimuli import Operands
 from dintmac.synth.synthesis import RECIPE, Mapped, recipe_sources, synthesize
 
 __all__ = ["cached", "measure", "measure_all", "tools"]
 
 Job = tuple[Configuration, Library]
 Progress = Callable[[int, int, Record], None]
-#: Operands for the measurement of energy, by the name of their format.
-Data = Mapping[str, Operands]
+#: Workloads for the measurement of energy, by the name of their format.
+Data = Mapping[str, Workload]
 
 #: Areas are sums of decimal fractions; what lies below this is binary noise.
 _DECIMALS = 6
@@ -52,8 +52,8 @@ def measure(
     ----------
     configuration : Configuration
     library : Library
-    data : mapping of str to Operands, optional
-        What energy is measured on, by the name of the format; without operands of the design's
+    data : mapping of str to Workload, optional
+        What energy is measured on, by the name of the format; without a workload of the design's
         format, and for tiles, there is no energy.
     store : Cache, optional
         The user's cache folder by default. A record that is there is not measured again.
@@ -68,9 +68,9 @@ def measure(
     store = store or Cache()
     record = cached(configuration, library, data=data, store=store)
     if record is None:
-        operands = _operands(configuration, data)
-        record = _measure(configuration, library, _cells_of(library, store), operands)
-        store.store(_key(configuration, library, operands), record.to_json())
+        workload = _workload(configuration, data)
+        record = _measure(configuration, library, _cells_of(library, store), workload)
+        store.store(_key(configuration, library, workload), record.to_json())
     return record
 
 
@@ -82,7 +82,7 @@ def cached(
     store: Cache | None = None,
 ) -> Record | None:
     """The record that the cache has, or None; one that does not read counts as none."""
-    key = _key(configuration, library, _operands(configuration, data))
+    key = _key(configuration, library, _workload(configuration, data))
     stored = (store or Cache()).load(key)
     if stored is None:
         return None
@@ -109,7 +109,7 @@ def measure_all(
     Parameters
     ----------
     jobs : sequence of (Configuration, Library)
-    data : mapping of str to Operands, optional
+    data : mapping of str to Workload, optional
         As for :func:`measure`.
     workers : int, optional
         Processes; by default one for each processor.
@@ -199,12 +199,12 @@ def tools() -> dict[str, str]:
     return {"amaranth": version("amaranth"), "yosys": f"{yosys.version} ({yosys.origin})"}
 
 
-def _operands(configuration: Configuration, data: Data | None) -> Operands | None:
-    """Operands for a design, if its energy is to be measured."""
+def _workload(configuration: Configuration, data: Data | None) -> Workload | None:
+    """The workload for a design, if its energy is to be measured."""
     return None if configuration.design == "tile" else (data or {}).get(configuration.format.name)
 
 
-def _key(configuration: Configuration, library: Library, operands: Operands | None) -> str:
+def _key(configuration: Configuration, library: Library, workload: Workload | None) -> str:
     return key_of(
         configuration.design,
         configuration.format.name,
@@ -213,7 +213,7 @@ def _key(configuration: Configuration, library: Library, operands: Operands | No
         library.name,
         library.area_unit,
         library.sha256,
-        operands and [operands.name, operands.sha256],
+        workload and [workload.source, workload.sha256],
         tools(),
         _sources_sha256(),
     )
@@ -241,7 +241,7 @@ def _cells_of(library: Library, store: Cache) -> Cells:
 
 
 def _measure(
-    configuration: Configuration, library: Library, cells: Cells, operands: Operands | None
+    configuration: Configuration, library: Library, cells: Cells, workload: Workload | None
 ) -> Record:
     exported = export(configuration)
     mapped = synthesize(exported, library, cells)
@@ -253,8 +253,8 @@ def _measure(
         raise CheckError(f"{configuration.name} in {library.name}: {error}") from None
     counts = mapped.cells()
     power: Power | None = None
-    if operands is not None:
-        power = measure_energy(mapped, configuration, library, cells, operands)
+    if workload is not None:
+        power = measure_energy(mapped, configuration, library, cells, workload)
     return Record(
         design=configuration.design,
         format=configuration.format.name,

@@ -63,7 +63,7 @@ class Power:
         ``control``, ``inputs`` and ``leakage``. ``products`` is None where they are not a module
         of their own: ``accumulation`` then covers both.
     data, data_sha256 : str
-        Name and hash of the operands.
+        Source and hash of the workload.
     macs : int
         Multiply-accumulate operations of a cycle.
     cycles : int

@@ -15,7 +15,6 @@ as the whole.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,13 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.calibration import calibrate
-from dintmac.golden.checks import check_array, check_axes
+from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.golden.formats import Format
-from dintmac.golden.quantize import quantize_weights
+from dintmac.golden.workload import Workload, quantized
 from dintmac.hdl.designs import Configuration
 
-__all__ = ["VECTORS", "Inputs", "Operands", "Stimulus", "gaussian", "quantized", "stimulus"]
+__all__ = ["VECTORS", "Inputs", "Stimulus", "gaussian", "stimulus"]
 
 #: Vectors that a processing element multiplies with one set of weights.
 VECTORS = 128
@@ -41,83 +39,12 @@ _SEED = 1
 Inputs = dict[str, NDArray[np.integer[Any]]]
 
 
-@dataclass(frozen=True, eq=False)
-class Operands:
-    """A quantized matrix product, ``activations @ weights.T``.
-
-    Attributes
-    ----------
-    name : str
-        For people and records.
-    activations : int8 array, shape (M, K)
-    weights : uint8 array, shape (N, K)
-        Codes of ``format``.
-    format : Format
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the arrays are not as above, or empty.
-    """
-
-    name: str
-    activations: NDArray[np.int8]
-    weights: NDArray[np.uint8]
-    format: Format
-
-    def __post_init__(self) -> None:
-        check_array("activations", self.activations, "int8")
-        check_array("weights", self.weights, "uint8")
-        for name, array in (("activations", self.activations), ("weights", self.weights)):
-            check_axes(name, array, 2)
-            if array.size == 0:
-                raise ValueError(f"{name} must not be empty, as shape {array.shape} is")
-        if self.activations.shape[1] != self.weights.shape[1]:
-            raise ValueError(
-                "activations and weights must have the same number of columns, "
-                f"not {self.activations.shape[1]} and {self.weights.shape[1]}"
-            )
-        self.format.check_codes(self.weights)
-
-    @property
-    def sha256(self) -> str:
-        """Hash of both arrays and the format."""
-        digest = hashlib.sha256(self.format.name.encode())
-        for array in (self.activations, self.weights):
-            digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
-
-
-def quantized(
-    name: str,
-    activations: NDArray[np.floating[Any]],
-    weights: NDArray[np.floating[Any]],
-    format: Format,
-) -> Operands:
-    """Operands in a format from real numbers.
-
-    Activations are INT8 with one symmetric scale; weights have a scale for each output, such that
-    the greatest magnitude is the greatest of the format, of the sign with the smaller error
-    (docs/dint.md, section 3).
-
-    Parameters
-    ----------
-    name : str
-    activations : floating-point array, shape (M, K)
-    weights : floating-point array, shape (N, K)
-    format : Format
-    """
-    quantizer = calibrate([activations], symmetric=True)
-    codes = quantize_weights(weights, format, signed_scale=True).codes
-    return Operands(name, quantizer.quantize(activations), codes, format)
-
-
-def gaussian(format: Format) -> Operands:
+def gaussian(format: Format) -> Workload:
     """160 × 384 activations and 384 × 384 weights, normally distributed, always the same."""
     rng = np.random.default_rng(_SEED)
     tokens, depth, outputs = _SHAPE
     activations, weights = rng.normal(size=(tokens, depth)), rng.normal(size=(outputs, depth))
-    return quantized("gaussian", activations, weights, format)
+    return quantized(activations, weights, format, "gaussian")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +59,7 @@ class Stimulus:
         Multiply-accumulate operations of a cycle.
     """
 
-    operands: Operands
+    workload: Workload
     configuration: Configuration
     copies: int
     warm_up: int
@@ -148,7 +75,7 @@ class Stimulus:
         return self.configuration.parameters.get(name, 1)
 
 
-def stimulus(operands: Operands, configuration: Configuration, copies: int) -> Stimulus:
+def stimulus(workload: Workload, configuration: Configuration, copies: int) -> Stimulus:
     """How copies of a design share a matrix product.
 
     Raises
@@ -160,21 +87,21 @@ def stimulus(operands: Operands, configuration: Configuration, copies: int) -> S
     sizes = configuration.parameters
     if configuration.design == "tile":
         raise ValueError("energy must be measured of a mac, a dot or a pe, not of a 'tile'")
-    if operands.format != configuration.format:
+    if workload.format != configuration.format:
         raise ValueError(
-            f"operands must be {configuration.format.name} as the design is, "
-            f"not {operands.format.name}"
+            f"the workload must be {configuration.format.name} as the design is, "
+            f"not {workload.format.name}"
         )
-    outputs, depth = operands.weights.shape
+    outputs, depth = workload.weights.shape
     lanes = sizes.get("lanes", 1)
     if outputs < sizes.get("outputs", 1) or not lanes <= depth <= sizes["depth"]:
         raise ValueError(
             f"weights must fill the design and not exceed its depth, not have shape "
-            f"{operands.weights.shape}"
+            f"{workload.weights.shape}"
         )
     macs = lanes * sizes.get("outputs", 1)
     warm_up = _ELEMENT_WARM_UP if configuration.design == "pe" else depth // lanes + 3
-    return Stimulus(operands, configuration, copies, warm_up, macs)
+    return Stimulus(workload, configuration, copies, warm_up, macs)
 
 
 def _spread(stimulus: Stimulus, period: int) -> NDArray[np.int64]:
@@ -187,13 +114,13 @@ def _spread(stimulus: Stimulus, period: int) -> NDArray[np.int64]:
 
 def _dot_product_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
     """One row of activations and one of weights after the other, ``lanes`` products a cycle."""
-    operands, lanes = stimulus.operands, stimulus.size("lanes")
-    blocks = operands.weights.shape[1] // lanes
+    workload, lanes = stimulus.workload, stimulus.size("lanes")
+    blocks = workload.weights.shape[1] // lanes
     turn, block = np.divmod(cycle + _spread(stimulus, blocks), blocks)
     # A copy's own rows: each output of its token in turn.
     copy = np.arange(stimulus.copies)
-    token = copy % len(operands.activations)
-    output = (copy // len(operands.activations) + turn) % len(operands.weights)
+    token = copy % len(workload.activations)
+    output = (copy // len(workload.activations) + turn) % len(workload.weights)
     columns = block[:, np.newaxis] * lanes + np.arange(lanes)
     flag = np.ones(stimulus.copies, dtype=np.uint8)
     return {
@@ -202,8 +129,8 @@ def _dot_product_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
         "o_ready": flag,
         "i_first": (block == 0).astype(np.uint8),
         "i_last": (block == blocks - 1).astype(np.uint8),
-        "i_activations": operands.activations[token[:, np.newaxis], columns],
-        "i_weights": operands.weights[output[:, np.newaxis], columns],
+        "i_activations": workload.activations[token[:, np.newaxis], columns],
+        "i_weights": workload.weights[output[:, np.newaxis], columns],
     }
 
 
@@ -236,8 +163,8 @@ def _blocks(
     """First row and first column of the weights that each copy holds."""
     lanes, outputs = stimulus.size("lanes"), stimulus.size("outputs")
     rows, columns = (
-        stimulus.operands.weights.shape[0] // outputs,
-        stimulus.operands.weights.shape[1] // lanes,
+        stimulus.workload.weights.shape[0] // outputs,
+        stimulus.workload.weights.shape[1] // lanes,
     )
     # Copies begin at different depths, and stay at one, as the rows of a tile do.
     copy = np.arange(stimulus.copies)
@@ -245,7 +172,7 @@ def _blocks(
 
 
 def _tokens(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.int64]:
-    tokens = len(stimulus.operands.activations)
+    tokens = len(stimulus.workload.activations)
     return (np.arange(stimulus.copies) * 7 + position) % tokens
 
 
@@ -254,7 +181,7 @@ def _element_weights(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray
     rows = first_row[:, np.newaxis] + np.arange(stimulus.size("outputs"))
     columns = first_column[:, np.newaxis] + np.arange(stimulus.size("lanes"))
     weights: NDArray[np.uint8]
-    weights = stimulus.operands.weights[rows[:, :, np.newaxis], columns[:, np.newaxis]]
+    weights = stimulus.workload.weights[rows[:, :, np.newaxis], columns[:, np.newaxis]]
     return weights
 
 
@@ -262,16 +189,24 @@ def _element_activations(stimulus: Stimulus, position: NDArray[np.int64]) -> NDA
     _, first_column = _blocks(stimulus, position)
     columns = first_column[:, np.newaxis] + np.arange(stimulus.size("lanes"))
     tokens = _tokens(stimulus, position)[:, np.newaxis]
-    activations: NDArray[np.int8] = stimulus.operands.activations[tokens, columns]
+    activations: NDArray[np.int8] = stimulus.workload.activations[tokens, columns]
     return activations
 
 
 def _element_partial_sums(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.int64]:
-    operands = stimulus.operands
+    """What the elements before have added, less the corrections that are still to come."""
+    workload, configuration = stimulus.workload, stimulus.configuration
     first_row, first_column = _blocks(stimulus, position)
     rows = first_row[:, np.newaxis] + np.arange(stimulus.size("outputs"))
-    units = operands.format.to_units(operands.weights).astype(np.int64)[rows]
-    before = np.arange(operands.weights.shape[1]) < first_column[:, np.newaxis]
-    activations = operands.activations[_tokens(stimulus, position)] * before.astype(np.int64)
-    sums: NDArray[np.int64] = np.einsum("ck,cok->co", activations, units)
-    return sums
+    units = workload.format.to_units(workload.weights).astype(np.int64)[rows]
+    before = np.arange(workload.depth) < first_column[:, np.newaxis]
+    activations = workload.activations[_tokens(stimulus, position)] * before.astype(np.int64)
+    sums = np.einsum("ck,cok->co", activations, units)
+    lanes = stimulus.size("lanes")
+    columns = workload.depth // lanes
+    blocks = workload.weights[:, : columns * lanes].reshape(-1, columns, lanes)
+    corrections = configuration.build().correction(blocks)
+    to_come = corrections[:, ::-1].cumsum(axis=1)[:, ::-1]
+    sums -= to_come[rows, first_column[:, np.newaxis] // lanes]
+    width = workload.format.accumulator_bits(configuration.parameters["depth"])
+    return narrow(sums, width, Overflow.WRAP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from dintmac.hdl.designs import Configuration
 from dintmac.hdl.verilog import export
 from dintmac.synth.cache import Cache
 from dintmac.synth.cells import cells_of
-from dintmac.synth.liberty import find_libraries
+from dintmac.synth.liberty import Library, find_libraries
 from dintmac.synth.netlist import Netlist
 from dintmac.synth.synthesis import synthesize
 
@@ -30,6 +31,17 @@ def ge():
 @pytest.fixture(scope="session")
 def ge_cells(ge, store):
     return cells_of(ge, store)
+
+
+@pytest.fixture(scope="session")
+def small():
+    """A library with tables that can be checked by hand."""
+    return Library.read(Path(__file__).with_name("small.lib"))
+
+
+@pytest.fixture(scope="session")
+def small_cells(small, store):
+    return cells_of(small, store)
 
 
 @pytest.fixture(scope="session")

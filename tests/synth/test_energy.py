@@ -1,0 +1,265 @@
+"""Energy: by hand, in records, and against OpenSTA."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dintmac.golden.formats import DINT4, INT8
+from dintmac.hdl.designs import Configuration
+from dintmac.hdl.verilog import export
+from dintmac.synth.activity import Activity, Circuit
+from dintmac.synth.cells import cells_of
+from dintmac.synth.energy import PARTS, Electrical, energy_of, measure_energy
+from dintmac.synth.liberty import Library, find_libraries
+from dintmac.synth.measure import cached, measure
+from dintmac.synth.netlist import Cell, Module, flatten
+from dintmac.synth.records import Record
+from dintmac.synth.stimuli import quantized
+from dintmac.synth.synthesis import synthesize
+from dintmac.synth.tables import Technology
+
+MAC = Configuration("mac", DINT4, parameters={"depth": 64})
+
+
+def electrical_of(library, cells, modules, top, **options):
+    circuit = Circuit.of(modules, top, cells)
+    return Electrical(circuit, Technology.read(library, circuit.instances), **options)
+
+
+def chain(small, small_cells, **options):
+    """A flip-flop, an inverter and an open net."""
+    cells = (
+        Cell("r", "DFF", {"CK": (2,), "D": (3,), "Q": (4,)}),
+        Cell("i", "INV", {"A": (4,), "Y": (5,)}),
+    )
+    modules = {"top": Module("top", {"clk": (2,), "d": (3,)}, {"y": (5,)}, cells)}
+    return electrical_of(small, small_cells, modules, "top", **options)
+
+
+def test_energies_are_those_computed_by_hand(small, small_cells):
+    """In fJ at 2 V: half of C·V² and the mean of rise and fall, times transitions in a cycle."""
+    electrical = chain(small, small_cells)
+    report = energy_of(electrical, Activity.uniform(electrical.circuit, 0.5))
+    net = 4 / 2
+    assert report.dynamic_fj == pytest.approx(
+        {
+            "clock": 2 * (net * 1 + (5 + 3) / 2),
+            "registers": 0.5 * (net * 2 + (2 + 4) / 2 + (10 + 6) / 2 + 0.1 * 2),
+            "products": 0,
+            "accumulation": 0,
+            "control": 0.5 * (3 + 1) / 2,
+            "inputs": 0.5 * net * 2,
+        }
+    )
+    assert report.switching_fj == pytest.approx(2 * net + 0.5 * net * 2 + 0.5 * net * 2)
+    assert report.internal_fj + report.switching_fj == pytest.approx(
+        sum(report.dynamic_fj.values())
+    )
+    assert report.leakage_nw == pytest.approx(2 + (3 + 1) / 2)
+
+
+def test_wires_load_the_nets_that_have_pins(small, small_cells):
+    electrical = chain(small, small_cells, wire=1.0)
+    net = electrical.circuit.outputs["y"][0]
+    assert electrical.loads[net] == 0
+    assert electrical.loads[electrical.circuit.clock] == pytest.approx(2.0)
+
+
+def test_delays_follow_loads_and_slews(small, small_cells):
+    electrical = chain(small, small_cells)
+    circuit = electrical.circuit
+    q = circuit.instances["DFF"].nets["Q"][0]
+    y = circuit.outputs["y"][0]
+    slew = 0.02 + 2 * 0.002
+    assert electrical.slews[q] == pytest.approx(slew)
+    assert electrical.delays[y] == pytest.approx(0.03 + 0.1 * slew)
+    steps, step = electrical.steps()
+    assert steps[y] == 32
+    assert step == pytest.approx(electrical.delays[y] / 32)
+    assert electrical.steps(0.01)[0][y] == 3
+
+
+def test_energy_is_that_of_the_input_that_caused_a_transition(small, small_cells):
+    """B is high and at rest: the output moves with A."""
+    cells = (Cell("n", "NAND", {"A": (2,), "B": (3,), "Y": (5,)}),)
+    modules = {"top": Module("top", {"clk": (4,), "a": (2,), "b": (3,)}, {"y": (5,)}, cells)}
+    electrical = electrical_of(small, small_cells, modules, "top")
+    circuit = electrical.circuit
+    toggles = np.zeros(circuit.nets)
+    toggles[[circuit.inputs["a"][0], circuit.outputs["y"][0]]] = 1.0
+    states = np.array([[0.0], [0.0], [0.5], [0.5]])
+    report = energy_of(electrical, Activity(1, toggles, toggles, {"NAND": states}))
+    assert report.dynamic_fj["control"] == pytest.approx((4 + 2) / 2)
+
+
+@pytest.fixture(scope="module")
+def small_mac(small, small_cells):
+    return synthesize(export(MAC), small, small_cells)
+
+
+def operands(format):
+    rng = np.random.default_rng(0)
+    return quantized("noise", rng.normal(size=(80, 24)), rng.normal(size=(40, 24)), format)
+
+
+def test_real_operands_give_parts_that_add_up(small, small_cells, small_mac):
+    power = measure_energy(small_mac, MAC, small, small_cells, operands(DINT4), period_ns=5.0)
+    assert power.split_fj.keys() == {*PARTS, "leakage"}
+    assert sum(power.split_fj.values()) == pytest.approx(power.energy_per_mac_fj)
+    assert min(power.split_fj.values()) > 0
+    assert (power.macs, power.period_ns, power.voltage, power.data) == (1, 5.0, 2.0, "noise")
+    assert power.glitch_factor > 1.1
+    slower = measure_energy(small_mac, MAC, small, small_cells, operands(DINT4), period_ns=10.0)
+    assert slower.split_fj["leakage"] == pytest.approx(2 * power.split_fj["leakage"])
+    assert slower.split_fj["products"] == power.split_fj["products"]
+
+
+def test_quiet_operands_take_less(small, small_cells, small_mac):
+    loud = measure_energy(small_mac, MAC, small, small_cells, operands(DINT4))
+    still = quantized("zeros", np.zeros((80, 24)), np.zeros((40, 24)), DINT4)
+    quiet = measure_energy(small_mac, MAC, small, small_cells, still)
+    for part in ("products", "accumulation", "registers", "inputs"):
+        assert quiet.split_fj[part] < 0.3 * loud.split_fj[part]
+    assert quiet.split_fj["clock"] == pytest.approx(loud.split_fj["clock"])
+
+
+def test_periods_are_positive(small, small_cells, small_mac):
+    with pytest.raises(ValueError, match="period_ns must be positive, not 0"):
+        measure_energy(small_mac, MAC, small, small_cells, operands(DINT4), period_ns=0)
+
+
+def test_records_have_the_energy_on_data_of_their_format(small, store):
+    data = {"dINT4": operands(DINT4)}
+    record = measure(MAC, small, data=data, store=store)
+    assert record.power.energy_per_mac_fj > 0
+    assert cached(MAC, small, data=data, store=store) == record
+    assert Record.from_json(record.to_json()) == record
+    # Without data it is another record.
+    assert cached(MAC, small, store=store) is None
+    plain = measure(MAC, small, store=store)
+    assert plain == replace(record, power=None)
+    other = {"INT8": operands(INT8)}
+    assert measure(MAC, small, data=other, store=store).power is None
+
+
+def test_the_bundled_library_has_no_energy(ge, store):
+    assert measure(MAC, ge, data={"dINT4": operands(DINT4)}, store=store).power is None
+
+
+def test_behavioural_products_are_not_told_apart(small, store):
+    behavioural = replace(MAC, architecture="behavioural")
+    power = measure(behavioural, small, data={"dINT4": operands(DINT4)}, store=store).power
+    assert power.split_fj["products"] is None
+    assert sum(v for v in power.split_fj.values() if v) == pytest.approx(power.energy_per_mac_fj)
+
+
+def verilog(flat, top):
+    """A flat netlist as OpenSTA reads it: nets are scalars, constants are literals."""
+    names = {0: "1'b0", 1: "1'b1"}
+    ports = {**flat.inputs, **flat.outputs}
+    scalar = {f"{port}{i}": net for port, nets in ports.items() for i, net in enumerate(nets)}
+    for name, net in scalar.items():
+        names.setdefault(net, name)
+    lines = [f"module {top} ({', '.join(scalar)});"]
+    for direction, nets in (("input", flat.inputs), ("output", flat.outputs)):
+        lines += [f"{direction} {port}{i};" for port in nets for i in range(len(nets[port]))]
+    lines += [
+        f"assign {name} = {names[net]};" for name, net in scalar.items() if names[net] != name
+    ]
+    for i, cell in enumerate(flat.cells):
+        pins = (f".{pin}({names.setdefault(net, f'n{net}')})" for pin, net in cell.pins.items())
+        lines.append(f"{cell.kind} u{i} ({', '.join(pins)});")
+    return "\n".join([*lines, "endmodule", ""])
+
+
+def opensta(folder, library, cells, design, activity, period):
+    """Internal, switching and leakage power in W that OpenSTA reports, without wires."""
+    (folder / "cells.lib").write_text(library.text())
+    gates = {name: Module(name, {}, {g.out: ()}, ()) for name, g in cells.clock_gates.items()}
+    flat = flatten(design.modules, design.top, {**cells.models, **gates})
+    (folder / "design.v").write_text(verilog(flat, design.top))
+    (folder / "power.tcl").write_text(
+        f"read_liberty cells.lib\nread_verilog design.v\nlink_design {design.top}\n"
+        f"create_clock -name clk -period {period} [get_ports clk0]\n"
+        f"set_power_activity -global -activity {activity} -duty 0.5\nreport_power -digits 7\n"
+    )
+    command = ["sta", "-no_splash", "-exit", "power.tcl"]
+    run = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    (total,) = (line.split()[1:4] for line in run.stdout.splitlines() if line.startswith("Total"))
+    return [float(value) for value in total]
+
+
+def as_opensta_counts(electrical, activity):
+    """Internal energy of a cycle as OpenSTA 2.0.17 adds it up.
+
+    A transition takes the energies of rise *and* fall, and of *every* arc, weighted by the
+    probability that the output follows its input, whichever of them it was that moved. For a
+    data input the weight is its duty, a half.
+    """
+    total = 0.0
+    for kind, group in electrical.circuit.instances.items():
+        states = activity.states[kind]
+        for pin, net in group.nets.items():
+            for energy in electrical.technology.cells[kind].pins[pin].energies:
+                follows = 1.0 if pin == group.model.clock else 0.5
+                if energy.related:
+                    follows = group.model.flips(energy.related, pin) @ states
+                both = 2 * energy.at(0.0, electrical.loads[net])
+                total += float((activity.toggles[net] * follows * both).sum())
+    return total
+
+
+RATE, PERIOD = 0.3, 4.0
+WATTS = 1e-15 / (PERIOD * 1e-9)
+
+
+def switching_without_ports(electrical, report):
+    """OpenSTA does not count what drives the ports; here clocks behind gates are left out, too."""
+    clock = 2 * electrical.loads[electrical.circuit.clock] * electrical.technology.voltage**2 / 2
+    return report.switching_fj - report.dynamic_fj["inputs"] - clock
+
+
+needs_opensta = pytest.mark.skipif(shutil.which("sta") is None, reason="OpenSTA is not installed")
+
+
+@needs_opensta
+def test_opensta_agrees_but_for_how_it_adds_arcs(small, small_cells, small_mac, tmp_path):
+    internal, switching, leakage = opensta(tmp_path, small, small_cells, small_mac, RATE, PERIOD)
+    electrical = electrical_of(small, small_cells, small_mac.modules, small_mac.top)
+    activity = Activity.uniform(electrical.circuit, RATE)
+    report = energy_of(electrical, activity)
+    assert leakage == pytest.approx(report.leakage_nw * 1e-9, rel=1e-4)
+    wanted = switching_without_ports(electrical, report) * WATTS
+    assert switching == pytest.approx(wanted, rel=1e-4)
+    assert internal == pytest.approx(as_opensta_counts(electrical, activity) * WATTS, rel=1e-3)
+
+
+#: Default wires, and what makes OpenSTA take the greatest capacitance instead of the nominal one.
+NOT_COMPARED = re.compile(
+    r"\b(default_wire_load\s*:[^;]*;|(rise|fall)_capacitance(\s*:|_range\s*\()[^;]*;)"
+)
+
+
+@needs_opensta
+def test_opensta_agrees_on_nets_and_leakage_in_real_libraries(store, tmp_path):
+    """Its internal power is larger, because it adds edges and arcs."""
+    found = [library for library in find_libraries() if library.name != "ge"]
+    if not found:
+        pytest.skip("no library with tables of power is found")
+    for original in found:
+        path = tmp_path / f"{original.name}.lib"
+        path.write_text(NOT_COMPARED.sub("", original.text()))
+        library, cells = Library.read(path), cells_of(original, store)
+        design = synthesize(export(MAC), original, cells)
+        electrical = electrical_of(library, cells, design.modules, design.top)
+        report = energy_of(electrical, Activity.uniform(electrical.circuit, RATE))
+        internal, switching, leakage = opensta(tmp_path, library, cells, design, RATE, PERIOD)
+        wanted = switching_without_ports(electrical, report) * WATTS
+        assert switching == pytest.approx(wanted, rel=1e-4), library.name
+        # It also counts states in which resets that are tied off are active.
+        assert leakage == pytest.approx(report.leakage_nw * 1e-9, rel=0.03), library.name
+        assert 1.5 < internal / (report.internal_fj * WATTS) < 4, library.name

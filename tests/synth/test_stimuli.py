@@ -1,0 +1,118 @@
+"""Stimuli: what the copies of a design compute."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dintmac.golden.formats import DINT4, INT4, INT8
+from dintmac.golden.matmul import matmul
+from dintmac.golden.workload import quantized
+from dintmac.hdl.designs import Configuration
+from dintmac.synth.stimuli import VECTORS, gaussian, stimulus
+
+COPIES = 256
+ELEMENT = Configuration("pe", DINT4, parameters={"depth": 64, "lanes": 4, "outputs": 2})
+DOT = Configuration("dot", DINT4, parameters={"depth": 64, "lanes": 4})
+
+
+@pytest.fixture
+def workload():
+    rng = np.random.default_rng(0)
+    return quantized(rng.normal(size=(50, 24)), rng.normal(size=(10, 24)), DINT4)
+
+
+def units(workload, codes):
+    return workload.format.to_units(codes.astype(np.uint8)).astype(np.int64)
+
+
+def pairs(matrix):
+    """Sums of two neighbouring outputs for each token, as the element has them."""
+    return {tuple(pair) for pair in matrix.reshape(-1, 2).tolist()}
+
+
+@pytest.mark.parametrize("architecture", ["digits", "digits_folded"])
+def test_chained_elements_add_up_whole_sums(workload, architecture):
+    """Copies hold blocks 0 to 5 of the inner axis in turn: the first gets nought, less what all
+    weights add too much, and what the last adds completes the product."""
+    element = replace(ELEMENT, architecture=architecture)
+    correction = element.build().correction
+    plan = stimulus(workload, element, COPIES)
+    whole = pairs(matmul(workload.activations, workload.weights, DINT4))
+    block = np.arange(COPIES) % 6
+    shadow = resident = activations = None
+    found = 0
+    for cycle, inputs in enumerate(plan.cycles(VECTORS)):
+        if cycle > 1:
+            assert inputs["i_partial_sums"][block == 0].any() == (architecture != "digits")
+            assert inputs["i_partial_sums"][block == 1].any()
+            products = np.einsum("cl,col->co", activations, units(workload, resident))
+            products += correction(resident)
+            sums = pairs((inputs["i_partial_sums"] + products)[block == 5])
+            assert sums <= whole
+            found += len(sums)
+        if cycle == 0:
+            shadow = resident = inputs["i_weights"]
+        swaps, loads = (inputs[p][:, np.newaxis, np.newaxis] == 1 for p in ("i_swap", "load"))
+        resident = np.where(swaps, shadow, resident)
+        shadow = np.where(loads, inputs["i_weights"], shadow)
+        activations = inputs["i_activations"].astype(np.int64)
+    assert found > 1000
+
+
+def test_each_cycle_has_its_share_of_loading_and_swapping(workload):
+    plan = stimulus(workload, ELEMENT, COPIES)
+    for cycle, inputs in enumerate(plan.cycles(6)):
+        if cycle >= plan.warm_up:
+            assert inputs["load"].sum() == inputs["i_swap"].sum() == COPIES / VECTORS
+            assert (inputs["enable"] == 1).all()
+            assert not inputs["rst"].any()
+
+
+def test_dot_products_add_up_whole_rows(workload):
+    plan = stimulus(workload, DOT, COPIES)
+    whole = matmul(workload.activations, workload.weights, DINT4)
+    sums = np.zeros(COPIES, dtype=np.int64)
+    known = np.zeros(COPIES, dtype=bool)
+    finished = 0
+    for inputs in plan.cycles(8):
+        products = (inputs["i_activations"] * units(workload, inputs["i_weights"])).sum(axis=1)
+        first, last = inputs["i_first"] == 1, inputs["i_last"] == 1
+        sums = np.where(first, 0, sums) + products
+        known |= first
+        done = sums[known & last]
+        assert np.isin(done, whole).all()
+        finished += len(done)
+    assert finished > COPIES
+    assert known.all()
+
+
+def test_gaussian_data_is_the_same_floats_in_every_format():
+    data = {format.name: gaussian(format) for format in (INT8, INT4, DINT4)}
+    assert {d.activations.shape for d in data.values()} == {(160, 384)}
+    for other in data.values():
+        assert np.array_equal(other.activations, data["INT8"].activations)
+    exact = units(data["INT8"], data["INT8"].weights).ravel()
+    for name in ("INT4", "dINT4"):
+        coarse = units(data[name], data[name].weights).ravel()
+        # The sign of a scale is free, row by row.
+        assert np.corrcoef(np.abs(exact), np.abs(coarse))[0, 1] > 0.9
+    assert gaussian(INT8).sha256 == data["INT8"].sha256 != data["INT4"].sha256
+
+
+def test_formats_must_match(workload):
+    other = replace(ELEMENT, format=INT8, architecture="")
+    with pytest.raises(ValueError, match="the workload must be INT8 as the design is, not dINT4"):
+        stimulus(workload, other, COPIES)
+
+
+def test_tiles_are_refused(workload):
+    with pytest.raises(ValueError, match="energy must be measured of a mac, a dot or a pe, not"):
+        stimulus(workload, Configuration("tile", DINT4), COPIES)
+
+
+@pytest.mark.parametrize("sizes", [{"lanes": 32}, {"outputs": 16}, {"depth": 16}])
+def test_weights_must_fill_the_design(workload, sizes):
+    design = replace(ELEMENT, parameters=ELEMENT.parameters | sizes)
+    with pytest.raises(ValueError, match="weights must fill the design and not exceed its depth"):
+        stimulus(workload, design, COPIES)
