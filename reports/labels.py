@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dintmac.synth.records import Record, Variant
+from dintmac.synth.records import PARALLEL, Record, Variant
 
 __all__ = [
     "DASH",
@@ -13,7 +13,6 @@ __all__ = [
     "netlist",
     "number",
     "plural",
-    "products_per_cycle",
     "times",
 ]
 
@@ -21,16 +20,6 @@ __all__ = [
 DASH = "—"
 
 _TITLES = {"mac": "MAC", "dot": "dot product", "pe": "processing element", "tile": "tile"}
-
-_FACTORS = ("lanes", "outputs", "rows", "columns")
-
-
-def products_per_cycle(parameters: Mapping[str, int]) -> int:
-    """Products that a design of these sizes makes in a cycle: the MACs that it counts as."""
-    product = 1
-    for name in _FACTORS:
-        product *= parameters.get(name, 1)
-    return product
 
 
 def design_name(design: str) -> str:
@@ -40,9 +29,9 @@ def design_name(design: str) -> str:
 
 def design_title(design: str, parameters: Mapping[str, int]) -> str:
     """A design and its sizes, such as ``dot product, 16 lanes, depth 4096``."""
-    sizes = [f"{parameters[name]} {name}" for name in _FACTORS if name in parameters]
+    sizes = [f"{parameters[name]} {name}" for name in PARALLEL if name in parameters]
     others = [
-        f"{name} {value}" for name, value in sorted(parameters.items()) if name not in _FACTORS
+        f"{name} {value}" for name, value in sorted(parameters.items()) if name not in PARALLEL
     ]
     return ", ".join([design_name(design), *sizes, *others])
 

@@ -10,7 +10,7 @@ from dintmac.reports.grouping import gathered, grouped
 from dintmac.reports.labels import (
     design_title,
     netlist,
-    products_per_cycle,
+    number,
     times,
 )
 from dintmac.synth.records import Ratio, Record
@@ -118,13 +118,18 @@ def _dot(comparison: Comparison, ratio: Ratio) -> Dot:
 
 
 def _bar(record: Record, parts: Sequence[str]) -> Bar:
-    macs = products_per_cycle(record.parameters)
+    macs = record.products_per_cycle
     split = _split(record)
     return Bar(
         design_title(record.design, record.parameters),
-        netlist(record),
+        _label(record),
         tuple(split.get(part, 0.0) / macs for part in parts),
     )
+
+
+def _label(record: Record) -> str:
+    target = record.target_delay_ns
+    return netlist(record) if target is None else f"{netlist(record)}, {number(target)} ns"
 
 
 def _split(record: Record) -> dict[str, float]:

@@ -12,7 +12,6 @@ from dintmac.reports.labels import (
     design_title,
     netlist,
     number,
-    products_per_cycle,
     times,
 )
 from dintmac.synth.records import Ratio, Record
@@ -59,6 +58,7 @@ def library_table(records: Sequence[Record], ratios: Sequence[Ratio]) -> Table:
         ("accumulation", True),
         ("control", True),
         ("flip-flops", True),
+        ("target, ns", True),
         ("delay, ns", True),
         ("baseline ÷ this", False),
         ("check", False),
@@ -103,12 +103,13 @@ def _cells(record: Record, ratios: Sequence[Ratio]) -> tuple[str, ...]:
         record.format,
         record.architecture,
         number(record.area),
-        number(record.area / products_per_cycle(record.parameters)),
+        number(record.area / record.products_per_cycle),
         number(split.registers),
         number(split.products),
         number(split.accumulation),
         number(split.control),
         f"{record.flip_flops:,}",
+        number(record.target_delay_ns),
         number(record.delay_ns),
         _ratios(record, ratios),
         _check(record),
@@ -117,11 +118,12 @@ def _cells(record: Record, ratios: Sequence[Ratio]) -> tuple[str, ...]:
 
 
 def _ratios(record: Record, ratios: Sequence[Ratio]) -> str:
-    """Ratios of which a record is the candidate, each with its baseline."""
+    """Ratios of which a record is the candidate, each with its baseline: those of least areas."""
     texts = [
         _spaced(times(r.ratio), netlist(r.baseline), "" if r.metric == "area" else f"({r.metric})")
         for r in ratios
-        if (r.library, r.design, r.parameters) == (record.library, record.design, record.parameters)
+        if record.target_delay_ns is None
+        and (r.library, r.design, r.parameters) == (record.library, record.design, record.parameters)
         and (r.candidate.format, r.candidate.architecture) == (record.format, record.architecture)
     ]
     return "; ".join(texts) or DASH

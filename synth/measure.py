@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
 import multiprocessing
 import os
 import re
@@ -25,11 +27,14 @@ from dintmac.synth.check import CheckError, check
 from dintmac.synth.liberty import Library
 from dintmac.synth.netlist import Netlist
 from dintmac.synth.records import AreaSplit, Record
-from dintmac.synth.synthesis import RECIPE, Mapped, recipe_sources, synthesize
+from dintmac.synth.synthesis import Mapped, recipe_sources, synthesize
+from dintmac.synth.targets import synthesize_within
+from dintmac.synth.timing import Timing, TimingError, boundary_of, delay_missing, find_sta
 
 __all__ = ["cached", "measure", "measure_all", "tools"]
 
-Job = tuple[Configuration, Library]
+#: Arguments of :func:`measure`.
+Job = tuple[Configuration, Library] | tuple[Configuration, Library, float | None]
 Progress = Callable[[int, int, Record], None]
 
 #: Areas are sums of decimal fractions; what lies below this is binary noise.
@@ -40,7 +45,11 @@ _ACCUMULATION = re.compile(r"_inner_product(_\d+)?$")
 
 
 def measure(
-    configuration: Configuration, library: Library, *, store: Cache | None = None
+    configuration: Configuration,
+    library: Library,
+    target_delay_ns: float | None = None,
+    *,
+    store: Cache | None = None,
 ) -> Record:
     """Synthesize a design, check the netlist against the golden model, and record it.
 
@@ -48,29 +57,41 @@ def measure(
     ----------
     configuration : Configuration
     library : Library
+    target_delay_ns : float, optional
+        The clock period for which the design is mapped; by default it is mapped for the smallest
+        area. The record is of the fastest netlist where none is fast enough.
     store : Cache, optional
         The user's cache folder by default. A record that is there is not measured again.
 
     Raises
     ------
+    TypeError, ValueError
+        If the target is not a positive number.
+    TimingError
+        If there is a target, but delays in this library cannot be measured.
     CheckError
         If the netlist differs from the golden model.
     LibraryError, YosysError, CacheError
         If a library, Yosys or the cache folder cannot be used.
     """
+    _check_target(target_delay_ns, library)
     store = store or Cache()
-    record = cached(configuration, library, store=store)
+    record = cached(configuration, library, target_delay_ns, store=store)
     if record is None:
-        record = _measure(configuration, library, _cells_of(library, store))
-        store.store(_key(configuration, library), record.to_json())
+        record = _measure(configuration, library, _cells_of(library, store), target_delay_ns)
+        store.store(_key(configuration, library, target_delay_ns), record.to_json())
     return record
 
 
 def cached(
-    configuration: Configuration, library: Library, *, store: Cache | None = None
+    configuration: Configuration,
+    library: Library,
+    target_delay_ns: float | None = None,
+    *,
+    store: Cache | None = None,
 ) -> Record | None:
     """The record that the cache has, or None; one that does not read counts as none."""
-    stored = (store or Cache()).load(_key(configuration, library))
+    stored = (store or Cache()).load(_key(configuration, library, target_delay_ns))
     if stored is None:
         return None
     try:
@@ -94,7 +115,7 @@ def measure_all(
 
     Parameters
     ----------
-    jobs : sequence of (Configuration, Library)
+    jobs : sequence of (Configuration, Library) or (Configuration, Library, target_delay_ns)
     workers : int, optional
         Processes; by default one for each processor.
     progress : callable, optional
@@ -120,8 +141,8 @@ def measure_all(
         report(len(records), len(jobs), record)
 
     waiting = []
-    for index, (configuration, library) in enumerate(jobs):
-        record = cached(configuration, library, store=store)
+    for index, job in enumerate(jobs):
+        record = cached(*job, store=store)
         if record is None:
             waiting.append(index)
         else:
@@ -149,7 +170,7 @@ def _measure_in_parallel(
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_become_worker) as pool:
-        futures = {pool.submit(_work, *jobs[index], store): index for index in waiting}
+        futures = {pool.submit(_work, jobs[index], store): index for index in waiting}
         try:
             for future in as_completed(futures):
                 finish(futures[future], future.result())
@@ -166,21 +187,35 @@ def _become_worker() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
-def _work(configuration: Configuration, library: Library, store: Cache) -> Record:
+def _work(job: Job, store: Cache) -> Record:
     try:
-        return measure(configuration, library, store=store)
+        return measure(*job, store=store)
     except SystemExit:
         # The pool would take this for the job's answer and hand out the next.
         os._exit(1)
 
 
 def tools() -> dict[str, str]:
-    """Versions of all that areas depend on beside the project's own files."""
+    """Versions of all that records depend on beside the project's own files."""
     yosys = find_yosys()
-    return {"amaranth": version("amaranth"), "yosys": f"{yosys.version} ({yosys.origin})"}
+    found = {"amaranth": version("amaranth"), "yosys": f"{yosys.version} ({yosys.origin})"}
+    with contextlib.suppress(TimingError):
+        found["opensta"] = find_sta().version
+    return found
 
 
-def _key(configuration: Configuration, library: Library) -> str:
+def _check_target(target_delay_ns: float | None, library: Library) -> None:
+    if target_delay_ns is None:
+        return
+    if isinstance(target_delay_ns, bool) or not isinstance(target_delay_ns, int | float):
+        raise TypeError(f"target delay must be a number of ns, not {target_delay_ns!r}")
+    if not 0 < target_delay_ns < math.inf:
+        raise ValueError(f"target delay must be positive and finite, not {target_delay_ns!r}")
+    if missing := delay_missing(library):
+        raise TimingError(f"target delay must be one that can be measured, but {missing}")
+
+
+def _key(configuration: Configuration, library: Library, target_delay_ns: float | None) -> str:
     return key_of(
         configuration.design,
         configuration.format.name,
@@ -189,6 +224,7 @@ def _key(configuration: Configuration, library: Library) -> str:
         library.name,
         library.area_unit,
         library.sha256,
+        target_delay_ns and float(target_delay_ns),
         tools(),
         _sources_sha256(),
     )
@@ -215,9 +251,19 @@ def _cells_of(library: Library, store: Cache) -> Cells:
     return _analysed(library, store.folder)
 
 
-def _measure(configuration: Configuration, library: Library, cells: Cells) -> Record:
+def _measure(
+    configuration: Configuration, library: Library, cells: Cells, target_delay_ns: float | None
+) -> Record:
     exported = export(configuration)
-    mapped = synthesize(exported, library, cells)
+    missing = delay_missing(library)
+    timing: Timing | None = None
+    if target_delay_ns is not None:
+        mapped, timing = synthesize_within(target_delay_ns, exported, library, cells)
+    else:
+        mapped = synthesize(exported, library, cells)
+    if timing is None and not missing:
+        boundary = boundary_of(library, cells)
+        (timing,) = find_sta().time([mapped.flat(cells)], library, cells, boundary)
     modules = {**cells.models, **mapped.modules}
     netlist = Netlist(modules, mapped.top, clock_gates=cells.clock_gates)
     try:
@@ -231,24 +277,24 @@ def _measure(configuration: Configuration, library: Library, cells: Cells) -> Re
         architecture=configuration.architecture,
         parameters=dict(configuration.parameters),
         library=library.name,
-        recipe=RECIPE,
-        target_delay_ns=None,
+        recipe="area" if target_delay_ns is None else "delay",
+        target_delay_ns=target_delay_ns,
         area=_area(counts, cells),
         area_unit=library.area_unit,
         area_split=_split(mapped, cells),
         cells=dict(sorted(counts.items())),
         flip_flops=sum(n for kind, n in counts.items() if kind in cells.flip_flops),
-        delay_ns=None,
+        delay_ns=None if timing is None else timing.delay_ns,
+        critical_path=None if timing is None else timing.critical_path,
+        delay_missing=missing,
         power=None,
         checked=checked.method,
         check=checked,
         tools=tools(),
-        inputs_sha256=_inputs_sha256(exported.verilog, library),
+        inputs_sha256=key_of(
+            exported.verilog, recipe_sources(), target_delay_ns, library.sha256, tools()
+        ),
     )
-
-
-def _inputs_sha256(verilog: str, library: Library) -> str:
-    return key_of(verilog, recipe_sources(), library.sha256, tools())
 
 
 def _area(counts: Counter[str], cells: Cells) -> float:
@@ -264,6 +310,8 @@ def _split(mapped: Mapped, cells: Cells) -> AreaSplit:
         part = logic.get(_part(module), control)
         for kind, number in mapped.cells_of(module).items():
             (registers if kind in sequential else part)[kind] += instances * number
+    if len(mapped.modules) == 1:
+        logic["accumulation"], control = control, Counter()
     areas: dict[str, Any] = {name: _area(counts, cells) for name, counts in logic.items()}
     if not any(_PRODUCTS.search(module) for module in mapped.modules):
         areas["products"] = None

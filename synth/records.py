@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-__all__ = ["AreaSplit", "Check", "Ratio", "Record", "Variant", "ratios_of"]
+__all__ = [
+    "PARALLEL",
+    "AreaSplit",
+    "Check",
+    "CriticalPath",
+    "Ratio",
+    "Record",
+    "Variant",
+    "ratios_of",
+]
+
+#: Parameters that multiply: how many products a design makes in a cycle.
+PARALLEL = ("lanes", "outputs", "rows", "columns")
 
 #: Weight formats that are compared: baseline and candidate.
 _PAIRS = (("INT8", "INT4"), ("INT8", "dINT4"), ("INT4", "dINT4"))
@@ -42,7 +55,8 @@ class AreaSplit:
         Flip-flops and clock gates.
     products : float or None
         Logic that makes partial products. None where it is not a module of its own, as in
-        behavioural architectures: ``accumulation`` then covers both.
+        behavioural architectures and where a netlist is one module: ``accumulation`` then covers
+        both, and in a single module ``control`` as well.
     accumulation : float
         Adders: the sum of products and of the accumulator or the incoming partial sum.
     control : float
@@ -56,6 +70,23 @@ class AreaSplit:
 
 
 @dataclass(frozen=True)
+class CriticalPath:
+    """The path that sets a delay.
+
+    Attributes
+    ----------
+    start, end : str
+        Registers, by their names in the design, or ports.
+    cells : int
+        Cells of logic between them.
+    """
+
+    start: str
+    end: str
+    cells: int
+
+
+@dataclass(frozen=True)
 class Record:
     """One measured netlist.
 
@@ -65,7 +96,7 @@ class Record:
     parameters : dict of str to int
     library, recipe : str
     target_delay_ns : float or None
-        None: mapped for the smallest area.
+        The clock period that synthesis aimed at; None: mapped for the smallest area.
     area : float
         Sum of the areas of all cells.
     area_unit : str
@@ -75,7 +106,11 @@ class Record:
         Instances of each cell of the library.
     flip_flops : int
     delay_ns : float or None
-        None: not measured.
+        The shortest clock period; None: not measured.
+    critical_path : CriticalPath or None
+        What sets the delay; None: not measured.
+    delay_missing : str
+        Why there is no delay; empty where there is one.
     power : dict or None
         None: not measured.
     checked : str
@@ -100,11 +135,18 @@ class Record:
     cells: dict[str, int]
     flip_flops: int
     delay_ns: float | None
+    critical_path: CriticalPath | None
+    delay_missing: str
     power: dict[str, float] | None
     checked: str
     check: Check
     tools: dict[str, str]
     inputs_sha256: str
+
+    @property
+    def products_per_cycle(self) -> int:
+        """How many MACs the design counts as."""
+        return math.prod(self.parameters.get(name, 1) for name in PARALLEL)
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON values."""
@@ -120,8 +162,13 @@ class Record:
             If fields are missing or unknown.
         """
         try:
-            split, check = AreaSplit(**values["area_split"]), Check(**values["check"])
-            return cls(**{**values, "area_split": split, "check": check})
+            path = values["critical_path"]
+            parts = {
+                "area_split": AreaSplit(**values["area_split"]),
+                "check": Check(**values["check"]),
+                "critical_path": None if path is None else CriticalPath(**path),
+            }
+            return cls(**{**values, **parts})
         except (KeyError, TypeError):
             names = ", ".join(field.name for field in fields(cls))
             raise ValueError(f"a record must have exactly the fields {names}") from None

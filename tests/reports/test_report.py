@@ -45,6 +45,8 @@ def record(library, design, format, architecture, area):
         cells={"NAND2": 12},
         flip_flops=1234,
         delay_ns=None,
+        critical_path=None,
+        delay_missing="ge has no tables of delays",
         power=None,
         checked="simulated",
         check=Check("simulated", 65536, 70000),
