@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dintmac.synth.ratios import Ratio, Variant
-from dintmac.synth.records import Record
+from dintmac.synth.records import PARALLEL, Record
 
 __all__ = [
     "DASH",
@@ -15,7 +15,6 @@ __all__ = [
     "netlist",
     "number",
     "plural",
-    "products_per_cycle",
     "short_title",
     "times",
 ]
@@ -25,16 +24,6 @@ DASH = "—"
 
 _TITLES = {"mac": "MAC", "dot": "dot product", "pe": "processing element", "tile": "tile"}
 
-_FACTORS = ("lanes", "outputs", "rows", "columns")
-
-
-def products_per_cycle(parameters: Mapping[str, int]) -> int:
-    """Products that a design of these sizes makes in a cycle: the MACs that it counts as."""
-    product = 1
-    for name in _FACTORS:
-        product *= parameters.get(name, 1)
-    return product
-
 
 def design_name(design: str) -> str:
     """A design in words."""
@@ -43,11 +32,11 @@ def design_name(design: str) -> str:
 
 def design_title(design: str, parameters: Mapping[str, int]) -> str:
     """A design and its sizes, such as ``dot product, 16 lanes, depth 4096``."""
-    sizes = [f"{parameters[name]} {name}" for name in _FACTORS if name in parameters]
+    sizes = [f"{parameters[name]} {name}" for name in PARALLEL if name in parameters]
     others = [
         f"{name.replace('_', ' ')} {value}"
         for name, value in sorted(parameters.items())
-        if name not in _FACTORS
+        if name not in PARALLEL
     ]
     return ", ".join([design_name(design), *sizes, *others])
 
@@ -60,11 +49,11 @@ def case(ratio: Ratio) -> str:
 
 def short_title(design: str, parameters: Mapping[str, int]) -> str:
     """A design and its sizes for a crowded axis, such as ``pe 16×4``; options by their names."""
-    sizes = "×".join(str(parameters[name]) for name in _FACTORS if name in parameters)
+    sizes = "×".join(str(parameters[name]) for name in PARALLEL if name in parameters)
     options = [
         f"{name.replace('_', ' ')} {value}"
         for name, value in sorted(parameters.items())
-        if name not in (*_FACTORS, "depth")
+        if name not in (*PARALLEL, "depth")
     ]
     return " ".join([design, *([sizes] if sizes else []), *options])
 

@@ -11,12 +11,12 @@ from dintmac.reports.labels import (
     case,
     design_title,
     netlist,
-    products_per_cycle,
+    number,
     short_title,
     times,
 )
 from dintmac.synth.ratios import Ratio
-from dintmac.synth.records import Record
+from dintmac.synth.records import Record, products_of
 
 __all__ = [
     "Bar",
@@ -155,7 +155,7 @@ def growth_panels(ratios: Sequence[Ratio]) -> list[GrowthPanel]:
 
 def _growth_panel(library: str, ratios: Sequence[Ratio]) -> GrowthPanel:
     designs = grouped(ratios, lambda r: short_title(r.design, r.parameters))
-    places = sorted(designs, key=lambda place: products_per_cycle(designs[place][0].parameters))
+    places = sorted(designs, key=lambda place: products_of(designs[place][0].parameters))
     lines = {
         "Booth INT8 ÷ dINT4": lambda r: _is(r, "INT8", "dINT4") and "booth" in _name(r),
         "smallest INT8 ÷ dINT4": lambda r: _is(r, "INT8", "dINT4") and r.strongest,
@@ -202,7 +202,7 @@ def ratio_panels(comparisons: Sequence[Comparison]) -> list[DotPanel]:
 
 def area_panels(records: Sequence[Record]) -> list[BarPanel]:
     """Areas per MAC: a panel for each library, all with the same parts."""
-    splits = [(r, _scaled(asdict(r.area_split), products_per_cycle(r.parameters))) for r in records]
+    splits = [(r, _scaled(asdict(r.area_split), r.products_per_cycle)) for r in records]
     return [
         _bar_panel(library, f"area per MAC, {group[0][0].area_unit}", group, _AREAS)
         for library, group in grouped(splits, lambda item: item[0].library).items()
@@ -226,7 +226,7 @@ def _bar_panel(
     bars = [
         Bar(
             design_title(record.design, record.parameters),
-            netlist(record),
+            _label(record),
             tuple(split.get(part, 0.0) for part in present),
         )
         for record, split in splits
@@ -249,3 +249,8 @@ def _dot(comparison: Comparison, ratio: Ratio) -> Dot:
         f"{ratio.library}, {architectures}" if architectures else ratio.library,
         ratio.ratio,
     )
+
+
+def _label(record: Record) -> str:
+    target = record.target_delay_ns
+    return netlist(record) if target is None else f"{netlist(record)}, {number(target)} ns"

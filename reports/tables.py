@@ -13,7 +13,6 @@ from dintmac.reports.labels import (
     design_title,
     netlist,
     number,
-    products_per_cycle,
     times,
 )
 from dintmac.synth.ratios import Ratio
@@ -61,6 +60,7 @@ def library_table(records: Sequence[Record], ratios: Sequence[Ratio]) -> Table:
         ("accumulation", True),
         ("control", True),
         ("flip-flops", True),
+        ("target, ns", True),
         ("delay, ns", True),
         ("fJ/MAC", True),
         ("baseline ÷ this", False),
@@ -132,12 +132,13 @@ def _cells(record: Record, ratios: Sequence[Ratio]) -> tuple[str, ...]:
         record.format,
         record.architecture,
         number(record.area),
-        number(record.area / products_per_cycle(record.parameters)),
+        number(record.area / record.products_per_cycle),
         number(split.registers),
         number(split.products),
         number(split.accumulation),
         number(split.control),
         f"{record.flip_flops:,}",
+        number(record.target_delay_ns),
         number(record.delay_ns),
         number(None if record.power is None else record.power.energy_per_mac_fj),
         _ratios(record, ratios),
@@ -147,7 +148,7 @@ def _cells(record: Record, ratios: Sequence[Ratio]) -> tuple[str, ...]:
 
 
 def _ratios(record: Record, ratios: Sequence[Ratio]) -> str:
-    """Ratios of which a record is the candidate, each with its baseline."""
+    """Ratios of which a record is the candidate, each with its strongest baseline."""
     texts = [
         _spaced(times(r.ratio), netlist(r.baseline), "" if r.metric == "area" else f"({r.metric})")
         for r in ratios

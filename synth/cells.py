@@ -65,6 +65,8 @@ class Cells:
         Names that mappers must leave alone.
     stronger : tuple of str
         Cells that do what a smaller one does: greater drive strengths and delay cells.
+    inverter, buffer : str
+        The smallest; for ``buffer`` the inverter where there is none.
     full_adder : Adder or None
         The smallest. (Half adders are left to ABC: mapped to cells of their own, every AND of two
         bits that also meet in an XOR becomes one, and areas grow by half.)
@@ -78,9 +80,17 @@ class Cells:
     flip_flops: frozenset[str]
     dont_use: tuple[str, ...]
     stronger: tuple[str, ...]
+    inverter: str
+    buffer: str
     full_adder: Adder | None
     clock_gate: ClockGate | None
     clock_gates: dict[str, ClockGate]
+
+    @property
+    def leaves(self) -> dict[str, Module]:
+        """Every cell that a netlist is made of, with its outputs; clock gates have no model."""
+        gates = {kind: Module(kind, {}, {g.out: ()}, ()) for kind, g in self.clock_gates.items()}
+        return self.models | gates
 
 
 def cells_of(library: Library, cache: Cache | None = None) -> Cells:
@@ -148,12 +158,18 @@ def _classify(
         flip_flops=frozenset(name for name, m in modules.items() if _is_flip_flop(m)),
         dont_use=dont_use,
         stronger=_stronger(usable, areas),
+        inverter=_smallest(gates, areas, _INVERTER),
+        buffer=_smallest(gates, areas, _BUFFER) or _smallest(gates, areas, _INVERTER),
         full_adder=_smallest_full_adder(gates, areas),
         clock_gate=min(
             clock_gates.values(), key=lambda g: (len(g.test), areas[g.cell], g.cell), default=None
         ),
         clock_gates=clock_gates,
     )
+
+
+#: Truth tables of one input.
+_INVERTER, _BUFFER = 0b01, 0b10
 
 
 @dataclass(frozen=True)
@@ -206,7 +222,7 @@ def _tables(module: Module) -> dict[str, int]:
 def _check_basics(library: Library, modules: list[Module], gates: list[_Gate]) -> None:
     found = {(len(g.module.inputs), table) for g in gates for table in g.tables.values()}
     has = {
-        "inverter": (1, 0b01) in found,
+        "inverter": (1, _INVERTER) in found,
         "NAND2 or NOR2": bool({(2, 0b0111), (2, 0b0001)} & found),
         "rising-edge flip-flop": any(map(_takes_rising_edge, modules)),
     }
@@ -229,6 +245,16 @@ def _clock_gate(name: str, text: CellText) -> ClockGate | None:
         return None
     (clock,), (enable,), (out,) = pins["clock"], pins["enable"], pins["out"]
     return ClockGate(name, clock, enable, out, tuple(pins["test"]))
+
+
+def _smallest(gates: list[_Gate], areas: Mapping[str, float], table: int) -> str:
+    """The smallest cell of one input and one output with this truth table; empty if none."""
+    names = [
+        gate.module.name
+        for gate in gates
+        if len(gate.module.inputs) == 1 and list(gate.tables.values()) == [table]
+    ]
+    return min(names, key=lambda name: (areas[name], name), default="")
 
 
 def _smallest_full_adder(gates: list[_Gate], areas: Mapping[str, float]) -> Adder | None:

@@ -43,7 +43,8 @@ Booleans = NDArray[np.bool_]
 PARTS = ("clock", "registers", "products", "accumulation", "control", "inputs")
 _NAME = f"U{max(map(len, PARTS))}"
 
-#: What makes partial products, and what outputs share for them.
+#: What makes partial products of a group of lanes, and with what outputs share for them.
+_GROUP = re.compile(r"_group_partial_products(_\d+)?$")
 _PRODUCTS = re.compile(r"_(group_partial_products|operands)(_\d+)?$")
 _ACCUMULATION = re.compile(r"_inner_product(_\d+)?$")
 
@@ -71,7 +72,7 @@ def part_of(module: str) -> str:
 
 def has_products(mapped: Mapped) -> bool:
     """Whether a design has modules of their own for partial products."""
-    return any(part_of(module) == "products" for module in mapped.modules)
+    return any(_GROUP.search(module) for module in mapped.modules)
 
 
 class Electrical:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
 import multiprocessing
 import os
 import signal
@@ -26,11 +28,14 @@ from dintmac.synth.energy import has_products, measure_energy, part_of
 from dintmac.synth.liberty import Library
 from dintmac.synth.netlist import Netlist
 from dintmac.synth.records import AreaSplit, Power, Record
-from dintmac.synth.synthesis import RECIPE, Mapped, recipe_sources, synthesize
+from dintmac.synth.synthesis import Mapped, recipe_sources, synthesize
+from dintmac.synth.targets import synthesize_within
+from dintmac.synth.timing import Timing, TimingError, boundary_of, delay_missing, find_sta
 
 __all__ = ["cached", "measure", "measure_all", "tools"]
 
-Job = tuple[Configuration, Library]
+#: Arguments of :func:`measure`.
+Job = tuple[Configuration, Library] | tuple[Configuration, Library, float | None]
 Progress = Callable[[int, int, Record], None]
 #: Workloads for the measurement of energy, by the name of their format.
 Data = Mapping[str, Workload]
@@ -42,6 +47,7 @@ _DECIMALS = 6
 def measure(
     configuration: Configuration,
     library: Library,
+    target_delay_ns: float | None = None,
     *,
     data: Data | None = None,
     store: Cache | None = None,
@@ -52,6 +58,9 @@ def measure(
     ----------
     configuration : Configuration
     library : Library
+    target_delay_ns : float, optional
+        The clock period for which the design is mapped; by default it is mapped for the smallest
+        area. The record is of the fastest netlist where none is fast enough.
     data : mapping of str to Workload, optional
         What energy is measured on, by the name of the format; without a workload of the design's
         format, and for tiles, there is no energy.
@@ -60,29 +69,36 @@ def measure(
 
     Raises
     ------
+    TypeError, ValueError
+        If the target is not a positive number.
+    TimingError
+        If there is a target, but delays in this library cannot be measured.
     CheckError
         If the netlist differs from the golden model.
     LibraryError, YosysError, CacheError
         If a library, Yosys or the cache folder cannot be used.
     """
+    _check_target(target_delay_ns, library)
     store = store or Cache()
-    record = cached(configuration, library, data=data, store=store)
+    record = cached(configuration, library, target_delay_ns, data=data, store=store)
     if record is None:
         workload = _workload(configuration, data)
-        record = _measure(configuration, library, _cells_of(library, store), workload)
-        store.store(_key(configuration, library, workload), record.to_json())
+        cells = _cells_of(library, store)
+        record = _measure(configuration, library, cells, target_delay_ns, workload)
+        store.store(_key(configuration, library, target_delay_ns, workload), record.to_json())
     return record
 
 
 def cached(
     configuration: Configuration,
     library: Library,
+    target_delay_ns: float | None = None,
     *,
     data: Data | None = None,
     store: Cache | None = None,
 ) -> Record | None:
     """The record that the cache has, or None; one that does not read counts as none."""
-    key = _key(configuration, library, _workload(configuration, data))
+    key = _key(configuration, library, target_delay_ns, _workload(configuration, data))
     stored = (store or Cache()).load(key)
     if stored is None:
         return None
@@ -108,7 +124,7 @@ def measure_all(
 
     Parameters
     ----------
-    jobs : sequence of (Configuration, Library)
+    jobs : sequence of (Configuration, Library) or (Configuration, Library, target_delay_ns)
     data : mapping of str to Workload, optional
         As for :func:`measure`.
     workers : int, optional
@@ -136,8 +152,8 @@ def measure_all(
         report(len(records), len(jobs), record)
 
     waiting = []
-    for index, (configuration, library) in enumerate(jobs):
-        record = cached(configuration, library, data=data, store=store)
+    for index, job in enumerate(jobs):
+        record = cached(*job, data=data, store=store)
         if record is None:
             waiting.append(index)
         else:
@@ -166,7 +182,7 @@ def _measure_in_parallel(
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_become_worker) as pool:
-        futures = {pool.submit(_work, *jobs[index], data, store): index for index in waiting}
+        futures = {pool.submit(_work, jobs[index], data, store): index for index in waiting}
         try:
             for future in as_completed(futures):
                 finish(futures[future], future.result())
@@ -183,20 +199,21 @@ def _become_worker() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
-def _work(
-    configuration: Configuration, library: Library, data: Data | None, store: Cache
-) -> Record:
+def _work(job: Job, data: Data | None, store: Cache) -> Record:
     try:
-        return measure(configuration, library, data=data, store=store)
+        return measure(*job, data=data, store=store)
     except SystemExit:
         # The pool would take this for the job's answer and hand out the next.
         os._exit(1)
 
 
 def tools() -> dict[str, str]:
-    """Versions of all that areas depend on beside the project's own files."""
+    """Versions of all that records depend on beside the project's own files."""
     yosys = find_yosys()
-    return {"amaranth": version("amaranth"), "yosys": f"{yosys.version} ({yosys.origin})"}
+    found = {"amaranth": version("amaranth"), "yosys": f"{yosys.version} ({yosys.origin})"}
+    with contextlib.suppress(TimingError):
+        found["opensta"] = find_sta().version
+    return found
 
 
 def _workload(configuration: Configuration, data: Data | None) -> Workload | None:
@@ -204,7 +221,23 @@ def _workload(configuration: Configuration, data: Data | None) -> Workload | Non
     return None if configuration.design == "tile" else (data or {}).get(configuration.format.name)
 
 
-def _key(configuration: Configuration, library: Library, workload: Workload | None) -> str:
+def _check_target(target_delay_ns: float | None, library: Library) -> None:
+    if target_delay_ns is None:
+        return
+    if isinstance(target_delay_ns, bool) or not isinstance(target_delay_ns, int | float):
+        raise TypeError(f"target delay must be a number of ns, not {target_delay_ns!r}")
+    if not 0 < target_delay_ns < math.inf:
+        raise ValueError(f"target delay must be positive and finite, not {target_delay_ns!r}")
+    if missing := delay_missing(library):
+        raise TimingError(f"target delay must be one that can be measured, but {missing}")
+
+
+def _key(
+    configuration: Configuration,
+    library: Library,
+    target_delay_ns: float | None,
+    workload: Workload | None,
+) -> str:
     return key_of(
         configuration.design,
         configuration.format.name,
@@ -213,6 +246,7 @@ def _key(configuration: Configuration, library: Library, workload: Workload | No
         library.name,
         library.area_unit,
         library.sha256,
+        target_delay_ns and float(target_delay_ns),
         workload and [workload.source, workload.sha256],
         tools(),
         _sources_sha256(),
@@ -241,10 +275,22 @@ def _cells_of(library: Library, store: Cache) -> Cells:
 
 
 def _measure(
-    configuration: Configuration, library: Library, cells: Cells, workload: Workload | None
+    configuration: Configuration,
+    library: Library,
+    cells: Cells,
+    target_delay_ns: float | None,
+    workload: Workload | None,
 ) -> Record:
     exported = export(configuration)
-    mapped = synthesize(exported, library, cells)
+    missing = delay_missing(library)
+    timing: Timing | None = None
+    if target_delay_ns is not None:
+        mapped, timing = synthesize_within(target_delay_ns, exported, library, cells)
+    else:
+        mapped = synthesize(exported, library, cells)
+    if timing is None and not missing:
+        boundary = boundary_of(library, cells)
+        (timing,) = find_sta().time([mapped.flat(cells)], library, cells, boundary)
     modules = {**cells.models, **mapped.modules}
     netlist = Netlist(modules, mapped.top, clock_gates=cells.clock_gates)
     try:
@@ -261,24 +307,24 @@ def _measure(
         architecture=configuration.architecture,
         parameters=dict(configuration.parameters),
         library=library.name,
-        recipe=RECIPE,
-        target_delay_ns=None,
+        recipe="area" if target_delay_ns is None else "delay",
+        target_delay_ns=target_delay_ns,
         area=_area(counts, cells),
         area_unit=library.area_unit,
         area_split=_split(mapped, cells),
         cells=dict(sorted(counts.items())),
         flip_flops=sum(n for kind, n in counts.items() if kind in cells.flip_flops),
-        delay_ns=None,
+        delay_ns=None if timing is None else timing.delay_ns,
+        critical_path=None if timing is None else timing.critical_path,
+        delay_missing=missing,
         power=power,
         checked=checked.method,
         check=checked,
         tools=tools(),
-        inputs_sha256=_inputs_sha256(exported.verilog, library),
+        inputs_sha256=key_of(
+            exported.verilog, recipe_sources(), target_delay_ns, library.sha256, tools()
+        ),
     )
-
-
-def _inputs_sha256(verilog: str, library: Library) -> str:
-    return key_of(verilog, recipe_sources(), library.sha256, tools())
 
 
 def _area(counts: Counter[str], cells: Cells) -> float:
@@ -294,6 +340,8 @@ def _split(mapped: Mapped, cells: Cells) -> AreaSplit:
         part = logic.get(part_of(module), control)
         for kind, number in mapped.cells_of(module).items():
             (registers if kind in sequential else part)[kind] += instances * number
+    if len(mapped.modules) == 1:
+        logic["accumulation"], control = control, Counter()
     areas: dict[str, Any] = {name: _area(counts, cells) for name, counts in logic.items()}
     if not has_products(mapped):
         areas["products"] = None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -96,12 +96,15 @@ class Module:
     inputs, outputs : dict of str to tuple of Bit
         Ports, least significant bit first.
     cells : tuple of Cell
+    names : dict of Bit to str
+        Names of nets, as far as the source gives them.
     """
 
     name: str
     inputs: dict[str, tuple[Bit, ...]]
     outputs: dict[str, tuple[Bit, ...]]
     cells: tuple[Cell, ...]
+    names: dict[Bit, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, name: str, module: Mapping[str, Any]) -> Module:
@@ -114,12 +117,20 @@ class Module:
             Cell(n, c["type"], {pin: tuple(bits) for pin, bits in c["connections"].items()})
             for n, c in module["cells"].items()
         )
-        return cls(name, by_direction["input"], by_direction["output"], tuple(cells))
+        ports = by_direction["input"], by_direction["output"]
+        return cls(name, *ports, tuple(cells), dict(_names(module.get("netnames", {}))))
 
     @property
     def kinds(self) -> frozenset[str]:
         """Types of the cells."""
         return frozenset(cell.kind for cell in self.cells)
+
+
+def _names(nets: Mapping[str, Any]) -> Iterator[tuple[Bit, str]]:
+    for name, net in nets.items():
+        if not net["hide_name"]:
+            indices = [f"[{i}]" for i in range(len(net["bits"]))] if len(net["bits"]) > 1 else [""]
+            yield from ((bit, f"{name}{i}") for bit, i in zip(net["bits"], indices, strict=True))
 
 
 @dataclass(frozen=True)
@@ -163,12 +174,15 @@ class FlatNetlist:
     inputs, outputs : dict of str to tuple of int
         Nets of the ports, least significant bit first.
     cells : tuple of FlatCell
+    names : dict of int to str
+        Names of nets, the outermost of each, as far as the source gives them.
     """
 
     nets: int
     inputs: dict[str, tuple[int, ...]]
     outputs: dict[str, tuple[int, ...]]
     cells: tuple[FlatCell, ...]
+    names: dict[int, str]
 
 
 def flatten(modules: Mapping[str, Module], top: str, leaves: Mapping[str, Module]) -> FlatNetlist:
@@ -208,6 +222,7 @@ def flatten(modules: Mapping[str, Module], top: str, leaves: Mapping[str, Module
         {port: nets[port] for port in modules[top].inputs},
         {port: nets[port] for port in modules[top].outputs},
         tuple(cells),
+        {number(net): name for net, name in reversed(flat.given_names)},
     )
 
 
@@ -298,6 +313,8 @@ class _Flattener:
         #: Net of a gated clock: name, net of the clock and nets of the enables.
         self.clock_gates: list[tuple[int, str, int, tuple[int, ...]]] = []
         self.names: dict[int, str] = {}
+        #: Nets and the names that the source gives them, from the top down.
+        self.given_names: list[tuple[int, str]] = []
 
     def find(self, net: int) -> int:
         while self._parents[net] != net:
@@ -340,6 +357,7 @@ class _Flattener:
                 nets[bit] = self._fresh(f"{path}{module.name}: net {bit}")
             return nets[bit]
 
+        self.given_names += [(net_of(bit), f"{path}{name}") for bit, name in module.names.items()]
         for cell in module.cells:
             pins = {pin: tuple(net_of(b) for b in bits) for pin, bits in cell.pins.items()}
             if cell.kind in self._leaves:

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-__all__ = ["AreaSplit", "Check", "Power", "Record"]
+__all__ = [
+    "PARALLEL",
+    "AreaSplit",
+    "Check",
+    "CriticalPath",
+    "Power",
+    "Record",
+    "products_of",
+]
+
+#: Parameters that multiply: how many products a design makes in a cycle.
+PARALLEL = ("lanes", "outputs", "rows", "columns")
+
+
+def products_of(parameters: Mapping[str, int]) -> int:
+    """Products that a design of these sizes makes in a cycle: the MACs that it counts as."""
+    return math.prod(parameters.get(name, 1) for name in PARALLEL)
 
 
 @dataclass(frozen=True)
@@ -37,7 +55,8 @@ class AreaSplit:
         Flip-flops and clock gates.
     products : float or None
         Logic that makes partial products. None where it is not a module of its own, as in
-        behavioural architectures: ``accumulation`` then covers both.
+        behavioural architectures and where a netlist is one module: ``accumulation`` then covers
+        both, and in a single module ``control`` as well.
     accumulation : float
         Adders: the sum of products and of the accumulator or the incoming partial sum.
     control : float
@@ -91,6 +110,23 @@ class Power:
 
 
 @dataclass(frozen=True)
+class CriticalPath:
+    """The path that sets a delay.
+
+    Attributes
+    ----------
+    start, end : str
+        Registers, by their names in the design, or ports.
+    cells : int
+        Cells of logic between them.
+    """
+
+    start: str
+    end: str
+    cells: int
+
+
+@dataclass(frozen=True)
 class Record:
     """One measured netlist.
 
@@ -100,7 +136,7 @@ class Record:
     parameters : dict of str to int
     library, recipe : str
     target_delay_ns : float or None
-        None: mapped for the smallest area.
+        The clock period that synthesis aimed at; None: mapped for the smallest area.
     area : float
         Sum of the areas of all cells.
     area_unit : str
@@ -110,7 +146,11 @@ class Record:
         Instances of each cell of the library.
     flip_flops : int
     delay_ns : float or None
-        None: not measured.
+        The shortest clock period; None: not measured.
+    critical_path : CriticalPath or None
+        What sets the delay; None: not measured.
+    delay_missing : str
+        Why there is no delay; empty where there is one.
     power : Power or None
         None: not measured, or the library has no tables of power.
     checked : str
@@ -135,11 +175,18 @@ class Record:
     cells: dict[str, int]
     flip_flops: int
     delay_ns: float | None
+    critical_path: CriticalPath | None
+    delay_missing: str
     power: Power | None
     checked: str
     check: Check
     tools: dict[str, str]
     inputs_sha256: str
+
+    @property
+    def products_per_cycle(self) -> int:
+        """How many MACs the design counts as."""
+        return products_of(self.parameters)
 
     def to_json(self) -> dict[str, Any]:
         """The record as JSON values."""
@@ -155,9 +202,14 @@ class Record:
             If fields are missing or unknown.
         """
         try:
-            split, check = AreaSplit(**values["area_split"]), Check(**values["check"])
-            power = None if values["power"] is None else Power(**values["power"])
-            return cls(**{**values, "area_split": split, "check": check, "power": power})
+            path, power = values["critical_path"], values["power"]
+            parts = {
+                "area_split": AreaSplit(**values["area_split"]),
+                "check": Check(**values["check"]),
+                "critical_path": None if path is None else CriticalPath(**path),
+                "power": None if power is None else Power(**power),
+            }
+            return cls(**{**values, **parts})
         except (KeyError, TypeError):
             names = ", ".join(field.name for field in fields(cls))
             raise ValueError(f"a record must have exactly the fields {names}") from None

@@ -17,15 +17,57 @@ from dintmac.hdl.verilog import Export
 from dintmac.hdl.yosys import find_yosys
 from dintmac.synth.cells import Cells
 from dintmac.synth.liberty import Library
-from dintmac.synth.netlist import Module
+from dintmac.synth.netlist import FlatNetlist, Module, flatten
+from dintmac.synth.timing import Boundary
 
-__all__ = ["RECIPE", "Mapped", "recipe_sources", "synthesize"]
-
-RECIPE = "area"
+__all__ = ["Attempt", "Mapped", "Preparation", "map_design", "recipe_sources", "synthesize"]
 
 _RECIPES = Path(__file__).parent / "recipes"
-#: Scripts for ABC, each an attempt.
+#: Scripts for the smallest area.
 _SCRIPTS = ("amap", "resub", "nf")
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What becomes of a design before its logic is mapped.
+
+    Attributes
+    ----------
+    flat : bool
+        It becomes one module.
+    adders : bool
+        Full adders become the library's cells, where it has any.
+    """
+
+    flat: bool
+    adders: bool
+
+
+_KEPT = Preparation(flat=False, adders=True)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A way to map logic.
+
+    Attributes
+    ----------
+    script : str
+        Which of the recipes' scripts for ABC.
+    budget_ns : float
+        How long a path through the logic may be, for the scripts that heed it.
+    smallest : bool
+        With the smallest cell of each function alone.
+    """
+
+    script: str
+    budget_ns: float = 0.0
+    smallest: bool = False
+
+    @property
+    def picoseconds(self) -> int:
+        """The budget as ABC counts it, which takes nought for no budget."""
+        return max(1, round(1000 * self.budget_ns))
 
 
 @dataclass(frozen=True)
@@ -41,6 +83,14 @@ class Mapped:
 
     top: str
     modules: dict[str, Module]
+
+    def area(self, cells: Cells) -> float:
+        """Sum of the areas of all cells."""
+        return sum(cells.areas[kind] * number for kind, number in self.cells().items())
+
+    def flat(self, cells: Cells) -> FlatNetlist:
+        """The netlist without its hierarchy."""
+        return flatten(self.modules, self.top, cells.leaves)
 
     def instances(self) -> Counter[str]:
         """How often each module occurs in the design, the top once."""
@@ -73,7 +123,10 @@ def recipe_sources() -> dict[str, str]:
 
 
 def synthesize(export: Export, library: Library, cells: Cells) -> Mapped:
-    """Map a design for the smallest area.
+    """Map a design for the smallest area, module by module.
+
+    The hierarchy is kept, so that alike processing elements and lanes are mapped once and the area
+    can be told apart by module. Of each module the smallest of all attempts is kept.
 
     Parameters
     ----------
@@ -89,42 +142,65 @@ def synthesize(export: Export, library: Library, cells: Cells) -> Mapped:
     LibraryError
         If the library's file is no longer there.
     """
+    # The smallest cells would do for area, but the mappers' results hang on the choice either way.
+    choices = (False, True) if cells.stronger else (False,)
+    attempts = [Attempt(script, smallest=smallest) for smallest in choices for script in _SCRIPTS]
+    return _smallest(map_design(export, library, cells, attempts), cells.areas)
+
+
+def map_design(
+    export: Export,
+    library: Library,
+    cells: Cells,
+    attempts: Sequence[Attempt],
+    preparation: Preparation = _KEPT,
+    boundary: Boundary | None = None,
+) -> list[Mapped]:
+    """Map a design, once for each attempt.
+
+    Parameters
+    ----------
+    export, library, cells
+        As for :func:`synthesize`.
+    attempts : sequence of Attempt
+    preparation : Preparation
+        What is done before the logic is mapped.
+    boundary : Boundary, optional
+        What stands at the ports of the logic; needed where attempts have budgets.
+    """
+    adder = cells.full_adder if preparation.adders else None
     with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
         folder = Path(name)
         (folder / "design.v").write_text(export.verilog)
         (folder / "cells.lib").write_text(library.text())
-        for script in _SCRIPTS:
-            (folder / script).write_text(recipe_sources()[f"{script}.abc"])
-        if cells.full_adder is not None:
-            adders = _render("adders.v.j2", **asdict(cells.full_adder))
-            (folder / "adders.v").write_text(adders)
-        attempts = _attempts(cells)
+        for i, attempt in enumerate(attempts):
+            script = _render(f"{attempt.script}.abc", budget=attempt.picoseconds)
+            (folder / f"{i}.abc").write_text(script)
+        if adder is not None:
+            (folder / "adders.v").write_text(_render("adders.v.j2", **asdict(adder)))
+        if boundary is not None:
+            (folder / "boundary.sdc").write_text(_boundary(boundary))
         script = _render(
-            f"{RECIPE}.ys.j2",
+            "synthesis.ys.j2",
             top=export.module,
-            full_adder=cells.full_adder,
+            flat=preparation.flat,
+            full_adder=adder,
             clock_gate=cells.clock_gate,
             dont_use=_options(cells.dont_use),
-            attempts=attempts,
+            constrained=boundary is not None,
+            attempts=[
+                _options((*cells.dont_use, *cells.stronger) if a.smallest else cells.dont_use)
+                for a in attempts
+            ],
         )
         find_yosys().run(script, folder)
-        results = [_read(folder / f"attempt_{i + 1}.json") for i in range(len(attempts))]
-    return Mapped(export.module, _smallest(results, cells.areas))
+        results = [_read(folder / f"{i}.json") for i in range(len(attempts))]
+    return [Mapped(export.module, modules) for modules in results]
 
 
-def _attempts(cells: Cells) -> list[dict[str, str]]:
-    """Each script with all cells, and where cells differ in strength, with the smallest alone.
-
-    The smallest would do for area, but the mappers' results hang on the choice in either way.
-    """
-    choices = [cells.dont_use]
-    if cells.stronger:
-        choices.append((*cells.dont_use, *cells.stronger))
-    return [
-        {"script": script, "dont_use": _options(choice)}
-        for choice in choices
-        for script in _SCRIPTS
-    ]
+def _boundary(boundary: Boundary) -> str:
+    """As ABC reads it, which counts in fF."""
+    return f"set_driving_cell {boundary.driver}\nset_load {boundary.load} [all_outputs]\n"
 
 
 def _options(dont_use: Sequence[str]) -> str:
@@ -150,10 +226,12 @@ def _read(path: Path) -> dict[str, Module]:
     return {name: Module.from_json(name, module) for name, module in modules.items()}
 
 
-def _smallest(attempts: list[dict[str, Module]], areas: dict[str, float]) -> dict[str, Module]:
+def _smallest(attempts: list[Mapped], areas: dict[str, float]) -> Mapped:
     """The smallest version of each module: their ports are the same in all."""
 
     def area(module: Module) -> float:
         return sum(areas.get(cell.kind, 0.0) for cell in module.cells)
 
-    return {name: min((a[name] for a in attempts), key=area) for name in attempts[0]}
+    first = attempts[0]
+    modules = {name: min((a.modules[name] for a in attempts), key=area) for name in first.modules}
+    return Mapped(first.top, modules)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dintmac.golden.formats import Format
     from dintmac.hdl.designs import Configuration
     from dintmac.sim.simulators import Simulator
+    from dintmac.synth.liberty import Library
 
 EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2
@@ -124,6 +125,14 @@ def _add_report(verbs: Verbs) -> None:
         help=f"{_DESIGN_HELP}; can be repeated (all four if not given)",
     )
     verb.add_argument(
+        "--target-delay",
+        action="append",
+        type=float,
+        metavar="NS",
+        help="a clock period in ns to map for, beside the smallest area, in libraries that state "
+        "delays; can be repeated",
+    )
+    verb.add_argument(
         "--output", type=Path, default=Path("build/report"), metavar="FOLDER", help="where to write"
     )
     verb.add_argument(
@@ -145,7 +154,18 @@ def _report(options: argparse.Namespace) -> int:
     names = options.library or (["ge"] if options.quick else None)
     libraries = find_libraries(names)
     configurations = _report_configurations(options.design, behavioural=options.behavioural)
-    jobs = [(c, library) for library in libraries for c in configurations]
+    targets = {library: _targets(options.target_delay, library) for library in libraries}
+    if options.target_delay and not any(len(t) > 1 for t in targets.values()):
+        raise ValueError(
+            "target delay must go with a library that states delays, "
+            f"but {', '.join(library.name for library in libraries)} does not"
+        )
+    jobs = [
+        (c, library, target)
+        for library in libraries
+        for c in configurations
+        for target in targets[library]
+    ]
     try:
         with bar("measuring netlists", len(jobs)) as (progress, task):
             records = measure_all(
@@ -158,6 +178,13 @@ def _report(options: argparse.Namespace) -> int:
     report = write_report(records, ratios_of(records), tools(), options.output)
     print(report if options.json else summary(options.output))
     return 0
+
+
+def _targets(target_delays: list[float] | None, library: Library) -> list[float | None]:
+    """None, which stands for the smallest area, and the delays that are asked for."""
+    from dintmac.synth.timing import has_delays
+
+    return [None, *(target_delays or [])] if has_delays(library) else [None]
 
 
 def _report_configurations(designs: list[str] | None, *, behavioural: bool) -> list[Configuration]:

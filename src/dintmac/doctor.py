@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -51,7 +48,7 @@ def examine() -> list[Finding]:
         _look("amaranth", "simulation, slow", _simulator("amaranth"), ""),
         _look("icarus", "simulation", _simulator("icarus"), ""),
         _look("verilator", "simulation, long runs", _simulator("verilator"), ""),
-        _look("opensta", "delay", _opensta, "apt install opensta"),
+        _look("opensta", "delay", _opensta, ""),
         _look(
             "safetensors", "real models", _package("safetensors"), "pip install 'dintmac[models]'"
         ),
@@ -91,15 +88,14 @@ def _package(name: str) -> Callable[[], str]:
 
 
 def _opensta() -> str:
-    if shutil.which("sta") is None:
-        raise RuntimeError("sta is not installed")
-    done = subprocess.run(["sta", "-version"], capture_output=True, text=True, check=False)
-    match = re.search(r"\d+\.\d+\.\d+", done.stdout)
-    return match[0] if match else "unknown version"
+    from dintmac.synth.timing import find_sta
+
+    return find_sta().version
 
 
 def _libraries() -> list[Finding]:
     from dintmac.synth.liberty import LibraryError, find_libraries
+    from dintmac.synth.timing import has_delays
 
     try:
         libraries = find_libraries()
@@ -107,7 +103,11 @@ def _libraries() -> list[Finding]:
         return [Finding("libraries", str(error), "", "correct DINTMAC_LIBRARIES", required=True)]
     return [
         Finding(
-            f"library {library.name}", "area", f"{len(library.cells())} cells", "", required=False
+            f"library {library.name}",
+            "area, delay" if has_delays(library) else "area",
+            f"{len(library.cells())} cells",
+            "",
+            required=False,
         )
         for library in libraries
     ]

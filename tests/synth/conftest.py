@@ -65,3 +65,84 @@ def netlist_of(ge_cells):
         return Netlist(modules, design.top, clock_gates=ge_cells.clock_gates)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def timed_liberty():
+    """``timed_liberty(ps=…, pf=…)``: the text of a library for delays on paper."""
+    return _timed_liberty
+
+
+_LOADS = (0.0, 100.0)
+
+
+def _timed_liberty(*, ps: bool = False, pf: bool = True) -> str:
+    """A Liberty library so simple that delays in it can be worked out by hand.
+
+    A cell's delay is a constant and so much for each fF of load; slews are nought. In ps and fF:
+
+    =====  =================  ==========  ==================
+    cell   input capacitance  delay       set-up
+    =====  =================  ==========  ==================
+    I      1                  10 + 2 C
+    B      1                  15 + 2 C
+    N      1                  20 + 2 C
+    F      2 (D), 1 (C)       50 + 1 C    20
+    =====  =================  ==========  ==================
+
+    The text is in ps or ns and in pF or fF. The default wire load is huge.
+    """
+    time, load = (1.0 if ps else 1e-3), (1e-3 if pf else 1.0)
+
+    def arc(pin: str, constant: float, slope: float, kind: str) -> str:
+        delays = " ".join(f"{time * (constant + slope * c):.6g}," for c in _LOADS).rstrip(",")
+        rows = f'values ("{delays}", "{delays}");'
+        slews = 'values ("0, 0", "0, 0");'
+        return (
+            f'timing () {{ related_pin : "{pin}"; {kind}'
+            f" cell_rise (t) {{ {rows} }} cell_fall (t) {{ {rows} }}"
+            f" rise_transition (t) {{ {slews} }} fall_transition (t) {{ {slews} }} }}"
+        )
+
+    def pin(name: str, capacitance: float, more: str = "") -> str:
+        return f"pin ({name}) {{ direction : input; capacitance : {capacitance * load}; {more} }}"
+
+    def gate(name: str, function: str, constant: float, sense: str) -> str:
+        inputs = sorted({c for c in function if c in "AB"})
+        kind = f"timing_sense : {sense};"
+        arcs = " ".join(arc(i, constant, 2, kind) for i in inputs)
+        pins = " ".join(pin(i, 1) for i in inputs)
+        return (
+            f"cell ({name}) {{ area : {constant / 10}; {pins}"
+            f' pin (Y) {{ direction : output; function : "{function}"; {arcs} }} }}'
+        )
+
+    setup = f'rise_constraint (scalar) {{ values ("{20 * time}"); }}'
+    setup += f' fall_constraint (scalar) {{ values ("{20 * time}"); }}'
+    setup = f'timing () {{ related_pin : "C"; timing_type : setup_rising; {setup} }}'
+    return f"""library (timed) {{
+  delay_model : table_lookup;
+  time_unit : "1{"ps" if ps else "ns"}";
+  voltage_unit : "1V";
+  current_unit : "1mA";
+  capacitive_load_unit (1, {"pf" if pf else "ff"});
+  slew_lower_threshold_pct_rise : 20; slew_upper_threshold_pct_rise : 80;
+  slew_lower_threshold_pct_fall : 20; slew_upper_threshold_pct_fall : 80;
+  input_threshold_pct_rise : 50; input_threshold_pct_fall : 50;
+  output_threshold_pct_rise : 50; output_threshold_pct_fall : 50;
+  lu_table_template (t) {{
+    variable_1 : input_net_transition; variable_2 : total_output_net_capacitance;
+    index_1 ("0, {1000 * time}"); index_2 ("{_LOADS[0] * load}, {_LOADS[1] * load}");
+  }}
+  wire_load ("huge") {{ capacitance : {1000 * load}; resistance : 0; slope : 1;
+    fanout_length (1, 1); }}
+  default_wire_load : "huge";
+  {gate("I", "!A", 10, "negative_unate")}
+  {gate("B", "A", 15, "positive_unate")}
+  {gate("N", "!(A & B)", 20, "negative_unate")}
+  cell (F) {{ area : 4; ff (Q, QN) {{ clocked_on : "C"; next_state : "D"; }}
+    {pin("C", 1, "clock : true;")} {pin("D", 2, setup)}
+    pin (O) {{ direction : output; function : "Q";
+      {arc("C", 50, 1, "timing_type : rising_edge;")} }} }}
+}}
+"""

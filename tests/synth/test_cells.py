@@ -32,6 +32,7 @@ def test_ge_has_an_adder_a_clock_gate_and_flip_flops(ge_cells):
     assert ge_cells.clock_gate == ClockGate("CLKGATE", "CK", "E", "GCK")
     assert ge_cells.flip_flops == {"DFF", "DFFR", "DFFE", "DFFRE"}
     assert ge_cells.dont_use == ge_cells.stronger == ()
+    assert (ge_cells.inverter, ge_cells.buffer) == ("INV", "BUF")
 
 
 def test_ge_counts_in_gates_of_two_inputs(ge_cells):

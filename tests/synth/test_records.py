@@ -1,10 +1,11 @@
 """Records."""
 
+import dataclasses
 import json
 
 import pytest
 
-from dintmac.synth.records import AreaSplit, Check, Record
+from dintmac.synth.records import AreaSplit, Check, CriticalPath, Record
 
 RECORD = Record(
     design="mac",
@@ -20,6 +21,8 @@ RECORD = Record(
     cells={"NAND2": 10},
     flip_flops=5,
     delay_ns=None,
+    critical_path=None,
+    delay_missing="ge has no tables of delays",
     power=None,
     checked="simulated",
     check=Check("simulated", 10, 20),
@@ -28,9 +31,16 @@ RECORD = Record(
 )
 
 
-def test_a_record_survives_json():
-    text = json.dumps(RECORD.to_json())
-    assert Record.from_json(json.loads(text)) == RECORD
+@pytest.mark.parametrize("path", [None, CriticalPath("operands", "accumulator[3]", 7)])
+def test_a_record_survives_json(path):
+    written = dataclasses.replace(RECORD, critical_path=path)
+    assert Record.from_json(json.loads(json.dumps(written.to_json()))) == written
+
+
+def test_products_of_a_cycle_are_those_of_all_parallel_parts():
+    sizes = {"depth": 64, "lanes": 4, "outputs": 2, "rows": 3, "columns": 5}
+    assert dataclasses.replace(RECORD, parameters=sizes).products_per_cycle == 120
+    assert RECORD.products_per_cycle == 1
 
 
 @pytest.mark.parametrize(
