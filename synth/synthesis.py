@@ -25,7 +25,7 @@ RECIPE = "area"
 
 _RECIPES = Path(__file__).parent / "recipes"
 #: Scripts for ABC, each an attempt.
-_SCRIPTS = ("amap", "resub", "nf")
+_SCRIPTS = ("amap", "resub", "nf", "direct_amap", "direct_nf")
 
 
 @dataclass(frozen=True)
