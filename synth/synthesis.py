@@ -95,6 +95,7 @@ def synthesize(export: Export, library: Library, cells: Cells) -> Mapped:
         (folder / "cells.lib").write_text(library.text())
         for script in _SCRIPTS:
             (folder / script).write_text(recipe_sources()[f"{script}.abc"])
+        (folder / "ripple.v").write_text(recipe_sources()["ripple.v"])
         if cells.full_adder is not None:
             adders = _render("adders.v.j2", **asdict(cells.full_adder))
             (folder / "adders.v").write_text(adders)
