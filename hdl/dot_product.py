@@ -127,14 +127,15 @@ class DotProduct(wiring.Component):
         m.submodules.inner_product = place(inner_product, platform)
         inner_product.connect(m, shared)
         accumulator = Signal(signed(self._width), reset_less=True)
+        as_added = self._architecture.as_added
         m.d.comb += [
             shared.activations.eq(operands.activations),
             inner_product.weights.eq(operands.weights),
-            inner_product.addend_n.eq(~Mux(operands.first, 0, accumulator)),
+            inner_product.addend.eq(as_added(Mux(operands.first, 0, accumulator))),
             self.o.payload.sum.eq(accumulator),
         ]
         with m.If(advance):
             m.d.sync += self.o.valid.eq(operands_valid & operands.last)
             with m.If(operands_valid):
-                m.d.sync += accumulator.eq(~inner_product.o_n)
+                m.d.sync += accumulator.eq(as_added(inner_product.o))
         return m

@@ -24,15 +24,15 @@ def weights_layout(format: Format, lanes: int) -> data.ArrayLayout:
 class GroupPartialProducts(wiring.Component):
     """Partial products of a group of lanes as a module of its own: alike groups are one module.
 
-    The bits come as their complements, which AND-OR selections yield for free.
+    The bits come as the heap adds them (:attr:`Architecture.adds_complements`).
 
     Members
     -------
     operands : In(n)
         Of the group (:class:`dintmac.hdl.operands.Operands`).
     weights : In(ArrayLayout(format.bits, group))
-    complements : Out(n)
-        Complement i stands for a bit worth ``2 ** columns[i]``.
+    bits : Out(n)
+        Bit i, or its complement, is worth ``2 ** columns[i]``.
     """
 
     def __init__(self, format: Format, architecture: Architecture):
@@ -50,7 +50,7 @@ class GroupPartialProducts(wiring.Component):
             {
                 "operands": In(width),
                 "weights": In(weights_layout(format, architecture.group)),
-                "complements": Out(len(self.columns)),
+                "bits": Out(len(self.columns)),
             }
         )
 
@@ -60,8 +60,8 @@ class GroupPartialProducts(wiring.Component):
         assert generator is not None
         products = generator(self._format, self.operands, list(self.weights))
         m.d.comb += [signal.eq(value) for signal, value in products.definitions]
-        for output, (_, bit) in zip(self.complements, products.bits, strict=True):
-            m.d.comb += output.eq(~bit)
+        for output, (_, bit) in zip(self.bits, products.bits, strict=True):
+            m.d.comb += output.eq(self._architecture.as_added(bit))
         return m
 
 
@@ -69,9 +69,9 @@ class InnerProduct(wiring.Component):
     """``o = addend + term + Σ weight[i] × activation[i]``, combinational, modulo ``2 ** width``.
 
     A resident architecture adds its correction of the weights to that. Weights count in hardware
-    units: half steps for dINT, steps for integers. Addend, term and sum are complements at the
-    ports, ``o_n = ~o``, because the heap adds complements and an inverter in the midst of it would
-    hide full adders from synthesis.
+    units: half steps for dINT, steps for integers. Addend, term and sum are at the ports as the heap
+    adds them, :meth:`Architecture.as_added`: an inverter in the midst of it would hide full adders
+    from synthesis.
 
     Parameters
     ----------
@@ -87,11 +87,11 @@ class InnerProduct(wiring.Component):
 
     Members
     -------
-    operands, term_n : In
-        From :class:`dintmac.hdl.operands.Operands`; ``term_n`` only where there is one.
+    operands, term : In
+        From :class:`dintmac.hdl.operands.Operands`; ``term`` only where there is one.
     weights : In(ArrayLayout(format.bits, lanes))
-    addend_n : In(signed(width))
-    o_n : Out(signed(width))
+    addend : In(signed(width))
+    o : Out(signed(width))
     """
 
     def __init__(self, *, format: Format, architecture: Architecture, lanes: int, width: int):
@@ -101,18 +101,18 @@ class InnerProduct(wiring.Component):
         members = {
             "operands": In(operands_layout(architecture, lanes)),
             "weights": In(weights_layout(format, lanes)),
-            "addend_n": In(signed(width)),
-            "o_n": Out(signed(width)),
+            "addend": In(signed(width)),
+            "o": Out(signed(width)),
         }
         if architecture.activation_term is not None:
-            members["term_n"] = In(term_shape(format, architecture, lanes))
+            members["term"] = In(term_shape(format, architecture, lanes))
         super().__init__(members)
 
     def connect(self, m: Module, shared: Operands) -> None:
         """Take what the activations have in common from ``shared``."""
         m.d.comb += self.operands.eq(shared.operands)
         if self._architecture.activation_term is not None:
-            m.d.comb += self.term_n.eq(shared.term_n)
+            m.d.comb += self.term.eq(shared.term)
 
     def elaborate(self, platform):
         m = Module()
@@ -121,21 +121,23 @@ class InnerProduct(wiring.Component):
                 behavioural_product(self._format, Value.cast(operand).as_signed(), weight)
                 for operand, weight in zip(self.operands, self.weights, strict=True)
             ]
-            m.d.comb += self.o_n.eq(self.addend_n - _balanced_sum(products))
+            m.d.comb += self.o.eq(self.addend - _balanced_sum(products))
         else:
-            m.d.comb += self.o_n.eq(self._heap_sum(m, platform))
+            m.d.comb += self.o.eq(self._heap_sum(m, platform))
         return m
 
     def _heap_sum(self, m: Module, platform: object) -> Value:
-        """Add up complements: a full adder of complements yields those of sum and carry.
+        """Add up bits or their complements.
 
-        With n = 1 − bit, the complement of addend + Σ bit 2^c is ~addend + Σ n 2^c − Σ 2^c.
+        A full adder of complements yields those of sum and carry: with n = 1 − bit, the complement
+        of addend + Σ bit 2^c is ~addend + Σ n 2^c − Σ 2^c.
         """
-        heap = BitHeap(len(self.o_n))
-        heap.add_signed(self.addend_n)
+        complements = self._architecture.adds_complements
+        heap = BitHeap(len(self.o))
+        heap.add_signed(self.addend)
         if self._architecture.activation_term is not None:
-            heap.add_signed(self.term_n)
-            heap.add_constant(1)
+            heap.add_signed(self.term)
+            heap.add_constant(int(complements))
         size = self._architecture.group
         weights = [Value.cast(weight) for weight in self.weights]
         weights += [Const(0, self._format.bits)] * (-len(weights) % size)
@@ -145,10 +147,10 @@ class InnerProduct(wiring.Component):
             m.d.comb += group.operands.eq(operands)
             for lane in range(size):
                 m.d.comb += group.weights[lane].eq(weights[i * size + lane])
-            for bit, column in zip(group.complements, group.columns, strict=True):
+            for bit, column in zip(group.bits, group.columns, strict=True):
                 heap.add_bit(bit, column)
-                heap.add_constant(-1 << column)
-            heap.add_constant(-group.constant)
+                heap.add_constant(-1 << column if complements else 0)
+            heap.add_constant(-group.constant if complements else group.constant)
         return heap.reduce(m)
 
 

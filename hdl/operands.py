@@ -49,8 +49,9 @@ class Operands(wiring.Component):
     activations : In(ArrayLayout(signed(8), lanes))
     operands : Out(ArrayLayout(…, groups))
         What an :class:`InnerProduct` takes in the place of the activations.
-    term_n : Out(signed)
-        Complement of what it has to add; only where the architecture has an activation term.
+    term : Out(signed)
+        What it has to add, or the complement if that is what its heap adds; only where the
+        architecture has an activation term.
     """
 
     def __init__(self, *, format: Format, architecture: Architecture, lanes: int):
@@ -62,7 +63,7 @@ class Operands(wiring.Component):
             "operands": Out(operands_layout(architecture, lanes)),
         }
         if architecture.activation_term is not None:
-            members["term_n"] = Out(term_shape(format, architecture, lanes))
+            members["term"] = Out(term_shape(format, architecture, lanes))
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -75,7 +76,7 @@ class Operands(wiring.Component):
             m.d.comb += output.eq(self._architecture.operands(group))
         if self._architecture.activation_term is not None:
             terms = [self._architecture.activation_term(group) for group in groups]
-            m.d.comb += self.term_n.eq(~self._sum(m, terms))
+            m.d.comb += self.term.eq(self._architecture.as_added(self._sum(m, terms)))
         return m
 
     def _sum(self, m: Module, terms: list[PartialProducts]) -> Value:
@@ -91,7 +92,7 @@ class Operands(wiring.Component):
                 heap.add_bit(bit, column)
         total = Signal(signed(heap.width))
         m.d.comb += total.eq(heap.reduce(m))
-        scaled = BitHeap(len(self.term_n))
+        scaled = BitHeap(len(self.term))
         for column in range(factor.bit_length()):
             if factor >> column & 1:
                 scaled.add_signed(Cat(Const(0, column), total))

@@ -176,6 +176,7 @@ class ProcessingElement(wiring.Component):
         operands = Operands(format=self._format, architecture=self._architecture, lanes=self._lanes)
         m.submodules.operands = place(operands, platform)
         m.d.comb += operands.activations.eq(activations)
+        as_added = self._architecture.as_added
         for output in range(self._outputs):
             inner_product = InnerProduct(
                 format=self._format,
@@ -188,9 +189,9 @@ class ProcessingElement(wiring.Component):
             partial_sum = Signal(signed(self._width), name=f"partial_sum_{output}", reset_less=True)
             m.d.comb += [
                 inner_product.weights.eq(resident[output]),
-                inner_product.addend_n.eq(~self.i_partial_sums[output]),
+                inner_product.addend.eq(as_added(self.i_partial_sums[output])),
                 self.o_partial_sums[output].eq(partial_sum),
             ]
             with m.If(self.enable & self.o_valid):
-                m.d.sync += partial_sum.eq(~inner_product.o_n)
+                m.d.sync += partial_sum.eq(as_added(inner_product.o))
         return m

@@ -24,7 +24,7 @@ __all__ = ["Attempt", "Mapped", "Preparation", "map_design", "recipe_sources", "
 
 _RECIPES = Path(__file__).parent / "recipes"
 #: Scripts for the smallest area.
-_SCRIPTS = ("amap", "resub", "nf")
+_SCRIPTS = ("amap", "resub", "nf", "direct_amap", "direct_nf")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Preparation:
     flat : bool
         It becomes one module.
     adders : bool
-        Full adders become the library's cells, where it has any.
+        Full adders become the library's cells, where it has any, and so do the carries of ``+``.
     """
 
     flat: bool
@@ -173,6 +173,7 @@ def map_design(
         folder = Path(name)
         (folder / "design.v").write_text(export.verilog)
         (folder / "cells.lib").write_text(library.text())
+        (folder / "ripple.v").write_text(recipe_sources()["ripple.v"])
         for i, attempt in enumerate(attempts):
             script = _render(f"{attempt.script}.abc", budget=attempt.picoseconds)
             (folder / f"{i}.abc").write_text(script)
@@ -184,6 +185,7 @@ def map_design(
             "synthesis.ys.j2",
             top=export.module,
             flat=preparation.flat,
+            ripple=preparation.adders,
             full_adder=adder,
             clock_gate=cells.clock_gate,
             dont_use=_options(cells.dont_use),

@@ -68,6 +68,9 @@ class Architecture:
         What the sum of all activation terms is multiplied by, for a format.
     group_correction : function or None
         ``(format, codes) -> int64``: codes of shape (…, group) to what their group adds too much.
+    adds_complements : bool
+        Whether the heap adds the complements of all bits: inverting gates come out as products
+        where selections are added, and as they are where selections are subtracted.
     """
 
     name: str
@@ -79,11 +82,16 @@ class Architecture:
     activation_term: Callable[[Sequence[Value]], PartialProducts] | None = None
     activation_factor: Callable[[Format], int] = lambda format: 1
     group_correction: Callable[[Format, NDArray[np.uint8]], NDArray[np.int64]] | None = None
+    adds_complements: bool = True
 
     @property
     def is_resident(self) -> bool:
         """Whether only designs that keep their weights can use it."""
         return self.group_correction is not None
+
+    def as_added(self, value: Value) -> Value:
+        """A number as the heap adds it, or back again: its complement or itself."""
+        return ~value if self.adds_complements else value
 
     def correction(self, format: Format, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
         """What the sums of products are too large by.
@@ -150,6 +158,7 @@ ARCHITECTURES = {
             lambda format: not format.is_dint and format.bits > 4,
             operands=folded.operands,
             group_correction=folded.correction,
+            adds_complements=False,
         ),
         Architecture(
             "digits_folded",
@@ -158,6 +167,7 @@ ARCHITECTURES = {
             lambda format: format.is_dint or format.bits <= 4,
             operands=folded.operands,
             group_correction=folded.correction,
+            adds_complements=False,
         ),
         Architecture(
             "r4n",
@@ -168,6 +178,7 @@ ARCHITECTURES = {
             activation_term=r4n.activation_term,
             activation_factor=r4n.activation_factor,
             group_correction=r4n.correction,
+            adds_complements=False,
         ),
         Architecture(
             "fip",

@@ -46,10 +46,11 @@ class PartialProducts:
                 self.add(column + i, ~bit)
                 self.constant -= 1 << (column + i)
 
-    def add_selection(self, legs: Sequence[Leg]) -> None:
-        """Add what the legs let pass, as an unsigned number."""
+    def subtract_selection(self, legs: Sequence[Leg]) -> None:
+        """Subtract what the legs let pass, an unsigned number, as AND-OR-invert gates do."""
         for column, bit in select(legs).items():
-            self.add(column, bit)
+            self.add(column, ~bit)
+            self.constant -= 1 << column
 
     @property
     def range(self) -> tuple[int, int]:

@@ -6,7 +6,8 @@ f = (4^(b/2−1) − 1) / 3, which is 21 for INT8 and 1 for INT4. Every digit th
 of them the complement, and no XOR behind the selection as Booth's five-valued digits do. What is
 missing is f Σ a, which depends on the activations alone.
 
-Activations are unsigned and complements uncorrected, as in :mod:`folded`.
+Activations are unsigned, and positive multiples are complements that are subtracted, as in
+:mod:`folded`.
 """
 
 from __future__ import annotations
@@ -49,24 +50,31 @@ def generator(format: Format, operands: Value, weights: Sequence[Value]) -> Part
         minus_one = products.define(f"minus_one_{column}", ~high & ~low)
         one = products.define(f"one_{column}", high & ~low)
         two = products.define(f"two_{column}", high & low)
-        products.add_selection(
-            [(minus_one, complement, column), (one, u, column), (two, u, column + 1)]
+        products.subtract_selection(
+            [(minus_one, u, column), (one, complement, column), (two, complement, column + 1)]
         )
     high, low = weight[top + 1], weight[top]
     minus_two = products.define("minus_two", high & ~low)
     minus_one = products.define("minus_one", high & low)
     one = products.define("one", ~high & low)
-    products.add_selection(
-        [(minus_two, complement, top + 1), (minus_one, complement, top), (one, u, top)]
+    products.subtract_selection(
+        [(minus_two, u, top + 1), (minus_one, u, top), (one, complement, top)]
     )
     return products
 
 
 def correction(format: Format, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """128 (w − f) and the excess of the complements; shape (…, 1) gives (…)."""
-    codes = codes[..., 0]
-    excess = EXCESS * (format.to_units(codes).astype(np.int64) - activation_factor(format))
+    """128 (w − f) less 255 for each complement that enters; shape (…, 1) gives (…)."""
+    codes = codes[..., 0].astype(np.int64)
+    units = format.to_units(codes.astype(np.uint8)).astype(np.int64)
     top = format.bits - 2
+    complements = _TOP_SLOT[codes >> top] << top
     for column in range(0, top, 2):
-        excess += np.where((codes >> column & 3) == 0, LARGEST << column, 0)
-    return excess + (np.array([0, 0, 2, 1])[codes >> top] * LARGEST << top)
+        complements += _SLOT[codes >> column & 3] << column
+    return EXCESS * (units - activation_factor(format)) - LARGEST * complements
+
+
+#: Multiples of the complement in a slot by its two code bits, of digits −1, 0, 1 and 2.
+_SLOT = np.array([0, 0, 1, 2])
+#: In the top one, of 0, 1, −2 and −1.
+_TOP_SLOT = np.array([0, 1, 0, 0])

@@ -58,12 +58,12 @@ class Group:
         for lane, (activation, code) in enumerate(zip(activations, codes, strict=True)):
             ctx.set(self.operands.activations[lane], activation)
             ctx.set(self.products.weights[lane], code)
-        bits = ~ctx.get(self.products.complements)
+        bits = self.architecture.as_added(ctx.get(self.products.bits))
         total = self.products.constant
         for column, mask in self.masks.items():
             total += (bits & mask).bit_count() << column
         if self.architecture.activation_term is not None:
-            total += ~ctx.get(self.operands.term_n)
+            total += self.architecture.as_added(ctx.get(self.operands.term))
         return total
 
     def wrong(self, cases):

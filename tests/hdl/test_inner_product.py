@@ -42,8 +42,8 @@ def test_equals_the_golden_model(format, architecture, lanes):
             for lane in range(lanes):
                 ctx.set(operands.activations[lane], int(activations[i, lane]))
                 ctx.set(component.weights[lane], int(weights[i, lane]))
-            ctx.set(component.addend_n, ~(addends[i] - correction[i]))
-            sums.append(~ctx.get(component.o_n))
+            ctx.set(component.addend, architecture.as_added(addends[i] - correction[i]))
+            sums.append(architecture.as_added(ctx.get(component.o)))
 
     simulator = Simulator(m)
     simulator.add_testbench(testbench)
