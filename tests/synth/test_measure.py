@@ -17,6 +17,7 @@ from dintmac.synth.check import CheckError
 from dintmac.synth.liberty import Library, LibraryError
 from dintmac.synth.measure import cached, measure, measure_all
 from dintmac.synth.records import Record
+from dintmac.synth.stimuli import gaussian
 
 SMALL = {"depth": 64}
 MAC = Configuration("mac", DINT4, parameters=SMALL)
@@ -66,7 +67,7 @@ def test_a_record_comes_from_the_cache_without_export(record, ge, store, monkeyp
 
 @pytest.mark.parametrize("damage", ["", "{}", '{"area": 1}'])
 def test_a_damaged_record_is_measured_again(record, ge, store, damage):
-    path = store._path(room._key(MAC, ge))
+    path = store._path(room._key(MAC, ge, None))
     path.write_text(damage)
     assert cached(MAC, ge, store=store) is None
     assert measure(MAC, ge, store=store) == record
@@ -75,16 +76,17 @@ def test_a_damaged_record_is_measured_again(record, ge, store, damage):
 
 def test_what_an_area_depends_on_is_in_the_key(ge, monkeypatch):
     keys = {
-        room._key(MAC, ge),
-        room._key(Configuration("mac", DINT4, parameters={"depth": 65}), ge),
-        room._key(Configuration("mac", DINT4, "behavioural", SMALL), ge),
-        room._key(Configuration("mac", INT4, parameters=SMALL), ge),
-        room._key(MAC, dataclasses.replace(ge, sha256="0")),
+        room._key(MAC, ge, None),
+        room._key(Configuration("mac", DINT4, parameters={"depth": 65}), ge, None),
+        room._key(Configuration("mac", DINT4, "behavioural", SMALL), ge, None),
+        room._key(Configuration("mac", INT4, parameters=SMALL), ge, None),
+        room._key(MAC, dataclasses.replace(ge, sha256="0"), None),
+        room._key(MAC, ge, gaussian(DINT4)),
     }
     for name in ("tools", "_sources_sha256"):
         monkeypatch.setattr(room, name, lambda: {"other": "1"})
-        keys.add(room._key(MAC, ge))
-    assert len(keys) == 7
+        keys.add(room._key(MAC, ge, None))
+    assert len(keys) == 8
 
 
 def test_records_come_in_the_order_of_the_jobs_however_many_work(ge, tmp_path):
@@ -122,7 +124,7 @@ def test_an_interrupted_run_resumes(ge, tmp_path, monkeypatch):
     measured = []
     original = room.measure
     monkeypatch.setattr(
-        room, "measure", lambda *job, store: measured.append(job) or original(*job, store=store)
+        room, "measure", lambda *job, **options: measured.append(job) or original(*job, **options)
     )
     measure_all(jobs, workers=1, store=store)
     assert measured == jobs[1:]
