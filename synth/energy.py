@@ -52,7 +52,7 @@ _ACCUMULATION = re.compile(r"_inner_product(_\d+)?$")
 #: than a part in a thousand.
 _ROUNDS = 3
 #: Time steps in the median delay of a netlist's cells. Coarser ones let pulses pass that are just
-#: as long as a delay; from here on energies change by less than one per cent.
+#: as long as a delay; from here on energies hardly change.
 _STEPS = 32
 
 #: Period of the clock, over which leakage counts, where none is given: 250 MHz.

@@ -11,14 +11,14 @@ import pytest
 from dintmac.golden.formats import DINT4, INT8
 from dintmac.hdl.designs import Configuration
 from dintmac.hdl.verilog import export
-from dintmac.synth.activity import Activity, Circuit
+from dintmac.synth.activity import Activity, Circuit, TimedSimulation
 from dintmac.synth.cells import cells_of
 from dintmac.synth.energy import PARTS, Electrical, energy_of, measure_energy
 from dintmac.synth.liberty import Library, find_libraries
 from dintmac.synth.measure import cached, measure
 from dintmac.synth.netlist import Cell, Module, flatten
 from dintmac.synth.records import Record
-from dintmac.synth.stimuli import quantized
+from dintmac.synth.stimuli import quantized, stimulus
 from dintmac.synth.synthesis import synthesize
 from dintmac.synth.tables import Technology
 
@@ -116,6 +116,22 @@ def test_real_operands_give_parts_that_add_up(small, small_cells, small_mac):
     slower = measure_energy(small_mac, MAC, small, small_cells, operands(DINT4), period_ns=10.0)
     assert slower.split_fj["leakage"] == pytest.approx(2 * power.split_fj["leakage"])
     assert slower.split_fj["products"] == power.split_fj["products"]
+
+
+def test_finer_steps_change_little(small, small_cells, small_mac):
+    electrical = electrical_of(small, small_cells, small_mac.modules, small_mac.top)
+    plan = stimulus(operands(DINT4), MAC, 256)
+    _, step = electrical.steps()
+    totals = []
+    for resolution in (step, step / 4):
+        delays, _ = electrical.steps(resolution)
+        simulation = TimedSimulation(electrical.circuit, plan.copies, delays=delays)
+        for cycle, inputs in enumerate(plan.cycles(2)):
+            for port, values in inputs.items():
+                simulation.set(port, values)
+            simulation.advance(count=cycle >= plan.warm_up)
+        totals.append(sum(energy_of(electrical, simulation.activity()).dynamic_fj.values()))
+    assert totals[0] == pytest.approx(totals[1], rel=0.02)
 
 
 def test_quiet_operands_take_less(small, small_cells, small_mac):
