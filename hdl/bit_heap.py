@@ -11,9 +11,8 @@ from dintmac.hdl.prefix_adder import prefix_sum
 
 __all__ = ["BitHeap"]
 
-#: Arrival times in units of one XOR: the sum of a full adder takes two, its carry about as long.
-_SUM_DELAY = 2
-_CARRY_DELAY = 2
+#: In units of one XOR: the sum of a full adder takes two, its carry about as long.
+_ADDER_DELAY = 2
 
 
 class BitHeap:
@@ -155,17 +154,19 @@ class BitHeap:
     def _compress_column(self, m: Module, column: int, rows: int) -> None:
         """Add up bits of a column, and its constant one; carries go to the next."""
         bits = self._columns[column]
-        while len(bits) + self._one(column) > rows:
-            terms = [heapq.heappop(bits) for _ in range(min(len(bits), 3))]
+        while (excess := len(bits) + self._one(column) - rows) > 0:
+            # One row too many takes a half adder, or none with the constant: the latest bits pass.
+            count = 3 if excess > 1 else 2 - self._one(column)
+            terms = [heapq.heappop(bits) for _ in range(min(len(bits), count))]
             # The constant replaces the last input of an adder, where a pair or one bit is left.
             with_one = self._one(column) and len(terms) < 3
             if with_one:
                 self._constant -= 1 << column
-            arrival = max(time for time, _, _ in terms)
+            arrival = max(time for time, _, _ in terms) + _ADDER_DELAY
             total, carry = _add(m, [bit for _, _, bit in terms], column, one=with_one)
-            heapq.heappush(bits, (arrival + _SUM_DELAY, next(self._serial), total))
+            heapq.heappush(bits, (arrival, next(self._serial), total))
             if column + 1 < self.width:
-                self.add_bit(carry, column + 1, arrival=arrival + _CARRY_DELAY)
+                self.add_bit(carry, column + 1, arrival=arrival)
 
     def _one(self, column: int) -> bool:
         return bool(self._constant >> column & 1)
