@@ -458,8 +458,7 @@ class _ElementModel:
     def loadable(self) -> NDArray[np.bool_]:
         """Whether no vector under way would get the weights that are loaded now."""
         if not self.double_buffered:
-            waiting: NDArray[np.bool_] = self._waiting[: len(self._operands)].any(axis=0)
-            return ~waiting
+            return np.logical_not(self._waiting[: len(self._operands)].any(axis=0))
         if self._swap_delay:
             return ~(self.valid & self.swap)
         return np.ones_like(self.valid)
