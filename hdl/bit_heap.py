@@ -7,20 +7,27 @@ import itertools
 
 from amaranth.hdl import Cat, Const, Module, Signal, Value, ValueCastable
 
+from dintmac.hdl.prefix_adder import prefix_sum
+
 __all__ = ["BitHeap"]
 
-#: Arrival times in units of one XOR: the sum of a full adder takes two, its carry about as long.
-_SUM_DELAY = 2
-_CARRY_DELAY = 2
+#: In units of one XOR: the sum of a full adder takes two, its carry about as long.
+_ADDER_DELAY = 2
 
 
 class BitHeap:
     """A sum of bits, each worth a power of two, modulo ``2 ** width``.
 
-    All constants (sign extensions, corrections) are folded into one. :meth:`reduce` builds the
-    adders: column after column from the least significant, in each of them the bits that arrive
-    first are added first, until one bit a column is left. The carries ripple, which takes the
-    fewest adders: three bits cost one full adder wherever they stand.
+    All constants (sign extensions, corrections) are folded into one. Adders are built column
+    after column from the least significant, in each of them the bits that arrive first are added
+    first; three bits cost one full adder wherever they stand. There are three ways to the sum:
+
+    - :meth:`reduce` to one bit a column. The carries ripple, which takes the fewest adders.
+    - ``reduce(m, fast=True)``: to two rows, which a parallel-prefix adder adds.
+    - :meth:`reduce_to_rows`: two rows, whose carries are resolved later, such as at the end of a
+      sum over many cycles.
+
+    :meth:`compress` and :meth:`register` cut the tree into pipeline stages.
 
     Parameters
     ----------
@@ -31,6 +38,19 @@ class BitHeap:
     ------
     ValueError
         If ``width`` is not positive.
+
+    Examples
+    --------
+    Four products of one bit by eight bits, added up to two rows in the first cycle, and to one
+    number in the second::
+
+        heap = BitHeap(10)
+        for lane in range(4):
+            for column in range(8):
+                heap.add_bit(select[lane] & number[lane][column], column)
+        heap.compress(m, rows=2)
+        heap.register(m)
+        m.d.comb += total.eq(heap.reduce(m, fast=True))
     """
 
     def __init__(self, width: int):
@@ -73,35 +93,93 @@ class BitHeap:
         self.add_bit(~bits[-1], len(bits) - 1, arrival=arrival)
         self.add_constant(-1 << (len(bits) - 1))
 
-    def reduce(self, m: Module) -> Value:
-        """Build the adders in ``m`` and return the sum, ``width`` bits.
+    def compress(self, m: Module, rows: int = 2) -> None:
+        """Build adders in ``m`` until no column has more than ``rows`` bits, its constant included.
 
-        The heap is empty afterwards.
+        Two rows are the carry-save form: no carry has run through, and the depth grows with the
+        logarithm of the number of bits. The bits that arrive first are added first.
+
+        Raises
+        ------
+        ValueError
+            If ``rows`` is not positive.
         """
-        constant = self._constant
-        result = []
+        if rows < 1:
+            raise ValueError(f"rows must be positive, not {rows!r}")
         for column in range(self.width):
-            one = bool(constant >> column & 1)
-            result.append(self._reduce_column(m, column, one=one))
-        self._constant = 0
-        return Cat(result)
+            self._compress_column(m, column, rows)
 
-    def _reduce_column(self, m: Module, column: int, *, one: bool) -> Value:
-        """Add up the bits of a column, and a constant one if ``one``; carries go to the next."""
+    def register(self, m: Module, *, enable: Value | None = None) -> None:
+        """Put a register behind every bit: what is added from here on is a cycle later.
+
+        Constants take none. The registers have no reset; they hold while ``enable`` is low.
+        """
+        bits = [bit for column in self._columns for _, _, bit in column]
+        if not bits:
+            return
+        register = Signal(len(bits), name="heap", reset_less=True)
+        with m.If(Const(1) if enable is None else enable):
+            m.d.sync += register.eq(Cat(bits))
+        registers = iter(register)
+        self._columns = [
+            [(0, next(self._serial), next(registers)) for _ in column] for column in self._columns
+        ]
+
+    def reduce(self, m: Module, *, fast: bool = False) -> Value:
+        """Build the adders in ``m`` and return the sum, ``width`` bits. The heap is then empty.
+
+        Parameters
+        ----------
+        m : Module
+        fast : bool
+            Whether to add the last two rows with a parallel-prefix adder, or to let the carries
+            ripple, which takes the fewest adders.
+        """
+        if fast:
+            return prefix_sum(m, *self.reduce_to_rows(m))
+        self.compress(m, rows=1)
+        (total,) = self._take_rows(1)
+        return total
+
+    def reduce_to_rows(self, m: Module) -> tuple[Value, Value]:
+        """Build the adders in ``m`` and return two rows of ``width`` bits with the same sum.
+
+        The heap is then empty. Added to the heap of the next cycle, the rows make an accumulator
+        in which no carry runs through.
+        """
+        self.compress(m, rows=2)
+        first, second = self._take_rows(2)
+        return first, second
+
+    def _compress_column(self, m: Module, column: int, rows: int) -> None:
+        """Add up bits of a column, and its constant one; carries go to the next."""
         bits = self._columns[column]
-        while len(bits) > 1 or (bits and one):
-            terms = [heapq.heappop(bits) for _ in range(min(len(bits), 3))]
+        while (excess := len(bits) + self._one(column) - rows) > 0:
+            # One row too many takes a half adder, or none with the constant: the latest bits pass.
+            count = 3 if excess > 1 else 2 - self._one(column)
+            terms = [heapq.heappop(bits) for _ in range(min(len(bits), count))]
             # The constant replaces the last input of an adder, where a pair or one bit is left.
-            with_one = one and len(terms) < 3
-            one = one and not with_one
-            arrival = max(time for time, _, _ in terms)
+            with_one = self._one(column) and len(terms) < 3
+            if with_one:
+                self._constant -= 1 << column
+            arrival = max(time for time, _, _ in terms) + _ADDER_DELAY
             total, carry = _add(m, [bit for _, _, bit in terms], column, one=with_one)
-            heapq.heappush(bits, (arrival + _SUM_DELAY, next(self._serial), total))
+            heapq.heappush(bits, (arrival, next(self._serial), total))
             if column + 1 < self.width:
-                self.add_bit(carry, column + 1, arrival=arrival + _CARRY_DELAY)
-        if bits:
-            return bits.pop()[2]
-        return Const(int(one), 1)
+                self.add_bit(carry, column + 1, arrival=arrival)
+
+    def _one(self, column: int) -> bool:
+        return bool(self._constant >> column & 1)
+
+    def _take_rows(self, count: int) -> list[Value]:
+        """The rows of a heap that has no more, and leave it empty."""
+        columns = []
+        for column, bits in enumerate(self._columns):
+            values = [bit for _, _, bit in bits] + [Const(1, 1)] * self._one(column)
+            columns.append(values + [Const(0, 1)] * (count - len(values)))
+            bits.clear()
+        self._constant = 0
+        return [Cat(row) for row in zip(*columns, strict=True)]
 
 
 def _add(m: Module, bits: list[Value], column: int, *, one: bool) -> tuple[Value, Value]:

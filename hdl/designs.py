@@ -15,7 +15,7 @@ from dintmac.hdl.mac import Mac
 from dintmac.hdl.pe import ProcessingElement
 from dintmac.hdl.tile import WeightStationaryTile
 
-__all__ = ["DEFAULTS", "DESIGNS", "RESIDENT", "Configuration"]
+__all__ = ["DEFAULTS", "DESIGNS", "OPTIONS", "RESIDENT", "Configuration"]
 
 DESIGNS: dict[str, type[wiring.Component]] = {
     "mac": Mac,
@@ -27,12 +27,22 @@ DESIGNS: dict[str, type[wiring.Component]] = {
 #: Designs that keep their weights, and so can use resident architectures.
 RESIDENT = ("pe", "tile")
 
-#: Parameters of every design and their defaults.
+#: Sizes of every design and their defaults.
 DEFAULTS: dict[str, dict[str, int]] = {
     "mac": {"depth": 4096},
     "dot": {"depth": 4096, "lanes": 16},
     "pe": {"depth": 4096, "lanes": 16, "outputs": 4},
     "tile": {"depth": 4096, "lanes": 4, "outputs": 2, "rows": 2, "columns": 2},
+}
+
+_TREE = {"operand_register": 0, "tree_register": 0, "fast_adder": 0}
+
+#: Stages and adders of every design and their defaults.
+OPTIONS: dict[str, dict[str, int]] = {
+    "mac": {**_TREE, "carry_save": 0},
+    "dot": {**_TREE, "carry_save": 0},
+    "pe": {**_TREE, "double_buffered": 1},
+    "tile": {**_TREE, "double_buffered": 1},
 }
 
 
@@ -49,12 +59,13 @@ class Configuration:
     architecture : str
         Name of the multiplier architecture; the default of the format if empty.
     parameters : dict of str to int
-        Sizes; those left out take their defaults.
+        Sizes and options. Sizes that are left out take their defaults; options that have their
+        defaults are left out.
 
     Raises
     ------
     ValueError
-        If a name is unknown or a size is not one of the design's.
+        If a name is unknown or a parameter is not one of the design's.
     """
 
     design: str
@@ -65,20 +76,26 @@ class Configuration:
     def __post_init__(self) -> None:
         if self.design not in DESIGNS:
             raise ValueError(f"design must be one of {', '.join(DESIGNS)}, not {self.design!r}")
-        known = DEFAULTS[self.design]
+        sizes, options = DEFAULTS[self.design], OPTIONS[self.design]
         for name in self.parameters:
-            if name not in known:
-                raise ValueError(f"{self.design} has no {name}; it has {', '.join(known)}")
+            if name not in sizes | options:
+                names = ", ".join(sizes | options)
+                raise ValueError(f"{self.design} has no {name}; it has {names}")
         resident = self.design in RESIDENT
         architecture = architecture_for(self.format, self.architecture or None, resident=resident)
         object.__setattr__(self, "architecture", architecture.name)
-        object.__setattr__(self, "parameters", known | self.parameters)
+        chosen = {n: self.parameters[n] for n in options if n in self.parameters}
+        chosen = {n: value for n, value in chosen.items() if value != options[n]}
+        given = {n: value for n, value in self.parameters.items() if n in sizes}
+        object.__setattr__(self, "parameters", sizes | given | chosen)
 
     @property
     def name(self) -> str:
-        """A name for files: design, format, architecture and sizes."""
-        sizes = "_".join(f"{name[0]}{value}" for name, value in self.parameters.items())
-        return f"{self.design}_{self.format.name.lower()}_{self.architecture}_{sizes}"
+        """A name for files: design, format, architecture, sizes and options."""
+        parts = [self.design, self.format.name.lower(), self.architecture]
+        for name, value in self.parameters.items():
+            parts.append(f"{name[0] if name in DEFAULTS[self.design] else name}{value}")
+        return "_".join(parts)
 
     def build(self) -> Any:
         """A new component.

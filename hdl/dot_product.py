@@ -3,16 +3,24 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
-from dintmac.hdl.checks import check_depth, check_format, check_positive
+from dintmac.hdl.bit_heap import BitHeap
+from dintmac.hdl.checks import (
+    check_depth,
+    check_flag,
+    check_format,
+    check_positive,
+    check_tree,
+)
 from dintmac.hdl.hierarchy import place
 from dintmac.hdl.inner_product import InnerProduct, weights_layout
 from dintmac.hdl.operands import Operands, activations_layout
+from dintmac.hdl.pipeline import register
 
 __all__ = ["DotProduct"]
 
@@ -20,11 +28,11 @@ __all__ = ["DotProduct"]
 class DotProduct(wiring.Component):
     """Adds ``lanes`` products a cycle and accumulates them from ``first`` to ``last``.
 
-    Two stages: operand registers, then products, adder and accumulator. One transfer a cycle;
-    the sum is valid ``latency`` cycles after the transfer that carries ``last``. While a sum waits
-    to be taken everything holds. A sum of up to ``depth`` products is exact: the accumulator is
-    ``format.accumulator_bits(depth)`` wide and cannot overflow (docs/dint.md, section 4); a longer
-    one wraps.
+    Two stages: input registers, then products, adder and accumulator; parameters add up to three.
+    One transfer a cycle; the sum is valid ``latency`` cycles after the transfer that carries
+    ``last``. While a sum waits to be taken everything holds. A sum of up to ``depth`` products is
+    exact: the accumulator is ``format.accumulator_bits(depth)`` wide and cannot overflow
+    (docs/dint.md, section 4); a longer one wraps.
 
     Parameters
     ----------
@@ -37,6 +45,15 @@ class DotProduct(wiring.Component):
     architecture : str or None
         Name of the multiplier architecture, none for resident weights; the default of the format
         if None.
+    operand_register : int
+        Whether what the architecture makes of the activations alone has a stage of its own (1).
+    tree_register : int
+        Rows of the register amid the adder tree, which the accumulator comes after; 0 for none.
+    fast_adder : int
+        Whether the last adder is a parallel-prefix adder (1) or a ripple (0).
+    carry_save : int
+        Whether the accumulator is kept as two rows, whose carries are resolved in one more stage
+        after ``last`` (1), or as one number (0).
 
     Members
     -------
@@ -53,17 +70,47 @@ class DotProduct(wiring.Component):
     """
 
     def __init__(
-        self, *, format: Format, depth: int, lanes: int, architecture: str | None = None
+        self,
+        *,
+        format: Format,
+        depth: int,
+        lanes: int,
+        architecture: str | None = None,
+        operand_register: int = 0,
+        tree_register: int = 0,
+        fast_adder: int = 0,
+        carry_save: int = 0,
     ) -> None:
         check_format(format)
         check_positive("lanes", lanes)
         check_depth(depth, lanes)
+        check_flag("operand_register", operand_register)
         self._architecture = architecture_for(format, architecture)
+        check_tree(
+            self._architecture,
+            tree_register=tree_register,
+            fast_adder=fast_adder,
+            carry_save=carry_save,
+        )
         self._format = format
         self._depth = depth
         self._lanes = lanes
         self._width = format.accumulator_bits(depth)
-        self.identity = (type(self), format, depth, lanes, self._architecture)
+        self._operand_register = operand_register
+        self._tree_register = tree_register
+        self._fast_adder = fast_adder
+        self._carry_save = carry_save
+        self.identity = (
+            type(self),
+            format,
+            depth,
+            lanes,
+            self._architecture,
+            operand_register,
+            tree_register,
+            fast_adder,
+            carry_save,
+        )
         super().__init__(
             {
                 "i": In(
@@ -100,42 +147,80 @@ class DotProduct(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from the transfer of ``last`` to a valid sum."""
-        return 2
+        return 2 + self._operand_register + bool(self._tree_register) + self._carry_save
 
     def elaborate(self, platform):
         m = Module()
         advance = Signal()
         m.d.comb += [advance.eq(~self.o.valid | self.o.ready), self.i.ready.eq(advance)]
 
-        # Stage 1: operands.
-        operands = Signal(self.i.payload.shape(), reset_less=True)
-        operands_valid = Signal()
-        with m.If(advance):
-            m.d.sync += operands_valid.eq(self.i.valid)
-            with m.If(self.i.valid):
-                m.d.sync += operands.eq(self.i.payload)
+        # Inputs.
+        taken = Signal()
+        m.d.comb += taken.eq(advance & self.i.valid)
+        inputs = register(m, self.i.payload, taken, "inputs")
+        valid = register(m, self.i.valid, advance, "inputs_valid", reset=True)
+        operands = Operands(
+            format=self._format,
+            architecture=self._architecture,
+            lanes=self._lanes,
+            fast_adder=self._fast_adder,
+        )
+        m.submodules.operands = place(operands, platform)
+        m.d.comb += operands.activations.eq(inputs.activations)
+        shared, weights, ends = operands.shared, inputs.weights, Cat(inputs.first, inputs.last)
 
-        # Stage 2: products and accumulator.
-        shared = Operands(format=self._format, architecture=self._architecture, lanes=self._lanes)
-        m.submodules.operands = place(shared, platform)
+        if self._operand_register:
+            taken = advance & valid
+            shared = {name: register(m, value, taken, name) for name, value in shared.items()}
+            weights = register(m, weights, taken, "weights")
+            ends = register(m, ends, taken, "operands_ends")
+            valid = register(m, valid, advance, "operands_valid", reset=True)
+
+        # Products, and the register in their tree.
         inner_product = InnerProduct(
             format=self._format,
             architecture=self._architecture,
             lanes=self._lanes,
             width=self._width,
+            tree_register=self._tree_register,
+            fast_adder=self._fast_adder,
+            carry_save=self._carry_save,
         )
         m.submodules.inner_product = place(inner_product, platform)
+        m.d.comb += inner_product.weights.eq(weights)
+        if self._tree_register:
+            taken = advance & valid
+            m.d.comb += inner_product.enable.eq(taken)
+            # The products wait there; what joins them behind it waits here.
+            if "term" in shared:
+                shared["term"] = register(m, shared["term"], taken, "tree_term")
+            ends = register(m, ends, taken, "tree_ends")
+            valid = register(m, valid, advance, "tree_valid", reset=True)
         inner_product.connect(m, shared)
-        accumulator = Signal(signed(self._width), reset_less=True)
+
+        # Accumulator; the inner product has sums as its heap adds them.
+        first, last = ends
+        taken = advance & valid
+        done = valid & last
         as_added = self._architecture.as_added
-        m.d.comb += [
-            shared.activations.eq(operands.activations),
-            inner_product.weights.eq(operands.weights),
-            inner_product.addend.eq(as_added(Mux(operands.first, 0, accumulator))),
-            self.o.payload.sum.eq(accumulator),
-        ]
+        if self._carry_save:
+            total = register(m, inner_product.o, taken, "total")
+            carry = register(m, inner_product.o_carry, taken, "carry")
+            m.d.comb += [
+                inner_product.addend.eq(Mux(first, as_added(Const(0, self._width)), total)),
+                inner_product.addend_carry.eq(Mux(first, 0, carry)),
+            ]
+            # The carries run through once, in a stage of their own.
+            done = register(m, done, advance, "done", reset=True)
+            heap = BitHeap(self._width)
+            heap.add_signed(total)
+            heap.add_signed(carry)
+            resolved = as_added(heap.reduce(m, fast=bool(self._fast_adder)))
+            accumulator = register(m, resolved.as_signed(), advance & done, "sum")
+        else:
+            accumulator = register(m, as_added(inner_product.o), taken, "accumulator")
+            m.d.comb += inner_product.addend.eq(as_added(Mux(first, 0, accumulator)))
+        m.d.comb += self.o.payload.sum.eq(accumulator)
         with m.If(advance):
-            m.d.sync += self.o.valid.eq(operands_valid & operands.last)
-            with m.If(operands_valid):
-                m.d.sync += accumulator.eq(as_added(inner_product.o))
+            m.d.sync += self.o.valid.eq(done)
         return m

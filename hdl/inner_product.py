@@ -1,9 +1,11 @@
 # amaranth: UnusedElaboratable=no
-"""The combinational heart of every design: an addend plus Σ weight × activation."""
+"""The heart of every design: an addend plus Σ weight × activation."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
+from collections.abc import Mapping
+
+from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueCastable, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,7 +13,7 @@ from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import Architecture
 from dintmac.hdl.bit_heap import BitHeap
 from dintmac.hdl.hierarchy import place
-from dintmac.hdl.operands import Operands, operands_layout, term_shape
+from dintmac.hdl.operands import operands_layout, term_shape
 
 __all__ = ["GroupPartialProducts", "InnerProduct", "weights_layout"]
 
@@ -66,12 +68,16 @@ class GroupPartialProducts(wiring.Component):
 
 
 class InnerProduct(wiring.Component):
-    """``o = addend + term + Σ weight[i] × activation[i]``, combinational, modulo ``2 ** width``.
+    """``o = addend + term + Σ weight[i] × activation[i]`` modulo ``2 ** width``.
+
+    Combinational, but for a register amid the adder tree if ``tree_register``: weights and operands
+    enter one enabled cycle before the addend and the term, and the sum comes with these.
 
     A resident architecture adds its correction of the weights to that. Weights count in hardware
     units: half steps for dINT, steps for integers. Addend, term and sum are as the heap adds them,
-    :meth:`Architecture.as_added`: an inverter in the midst of it would hide full adders
-    from synthesis.
+    :meth:`Architecture.as_added`: an inverter in the midst of it would hide full adders from
+    synthesis. In carry-save form they are the sum of two ports: ``addend + addend_carry`` and
+    ``o + o_carry``.
 
     Parameters
     ----------
@@ -84,20 +90,53 @@ class InnerProduct(wiring.Component):
         Number of products. A last group that is not full is filled with noughts.
     width : int
         Bits of addend and result.
+    tree_register : int
+        Greatest number of rows that the register amid the tree holds, so that 2 puts it before the
+        last adder and many before all adders; 0 for no register.
+    fast_adder : int
+        Whether the last adder is a parallel-prefix adder (1) or a ripple of full adders (0).
+    carry_save : int
+        Whether addend and sum are in carry-save form (1).
 
     Members
     -------
+    enable : In(1)
+        Of the register; only where there is one.
     operands, term : In
         From :class:`dintmac.hdl.operands.Operands`; ``term`` only where there is one.
     weights : In(ArrayLayout(format.bits, lanes))
     addend : In(signed(width))
     o : Out(signed(width))
+    addend_carry, o_carry : In, Out (signed(width))
+        Only in carry-save form.
     """
 
-    def __init__(self, *, format: Format, architecture: Architecture, lanes: int, width: int):
+    def __init__(
+        self,
+        *,
+        format: Format,
+        architecture: Architecture,
+        lanes: int,
+        width: int,
+        tree_register: int = 0,
+        fast_adder: int = 0,
+        carry_save: int = 0,
+    ):
         self._format = format
         self._architecture = architecture
-        self.identity = (type(self), format, architecture, lanes, width)
+        self._tree_register = tree_register
+        self._fast_adder = bool(fast_adder)
+        self._carry_save = bool(carry_save)
+        self.identity = (
+            type(self),
+            format,
+            architecture,
+            lanes,
+            width,
+            tree_register,
+            fast_adder,
+            carry_save,
+        )
         members = {
             "operands": In(operands_layout(architecture, lanes)),
             "weights": In(weights_layout(format, lanes)),
@@ -106,13 +145,16 @@ class InnerProduct(wiring.Component):
         }
         if architecture.activation_term is not None:
             members["term"] = In(term_shape(format, architecture, lanes))
+        if tree_register:
+            members["enable"] = In(1)
+        if carry_save:
+            members["addend_carry"] = In(signed(width))
+            members["o_carry"] = Out(signed(width))
         super().__init__(members)
 
-    def connect(self, m: Module, shared: Operands) -> None:
-        """Take what the activations have in common from ``shared``."""
-        m.d.comb += self.operands.eq(shared.operands)
-        if self._architecture.activation_term is not None:
-            m.d.comb += self.term.eq(shared.term)
+    def connect(self, m: Module, shared: Mapping[str, ValueCastable]) -> None:
+        """Take what the activations have in common (:attr:`Operands.shared`)."""
+        m.d.comb += [getattr(self, name).eq(value) for name, value in shared.items()]
 
     def elaborate(self, platform):
         m = Module()
@@ -123,21 +165,39 @@ class InnerProduct(wiring.Component):
             ]
             m.d.comb += self.o.eq(self.addend - _balanced_sum(products))
         else:
-            m.d.comb += self.o.eq(self._heap_sum(m, platform))
+            self._add_up(m, platform)
         return m
 
-    def _heap_sum(self, m: Module, platform: object) -> Value:
+    def _add_up(self, m: Module, platform: object) -> None:
         """Add up bits or their complements.
 
         A full adder of complements yields those of sum and carry: with n = 1 − bit, the complement
         of addend + Σ bit 2^c is ~addend + Σ n 2^c − Σ 2^c.
         """
-        complements = self._architecture.adds_complements
         heap = BitHeap(len(self.o))
+        if not self._tree_register:
+            self._add_addends(heap)
+        self._add_products(heap, m, platform)
+        if self._tree_register:
+            heap.compress(m, self._tree_register)
+            heap.register(m, enable=self.enable)
+            self._add_addends(heap)
+        if self._carry_save:
+            total, carry = heap.reduce_to_rows(m)
+            m.d.comb += [self.o.eq(total), self.o_carry.eq(carry)]
+        else:
+            m.d.comb += self.o.eq(heap.reduce(m, fast=self._fast_adder))
+
+    def _add_addends(self, heap: BitHeap) -> None:
         heap.add_signed(self.addend)
+        if self._carry_save:
+            heap.add_signed(self.addend_carry)
         if self._architecture.activation_term is not None:
             heap.add_signed(self.term)
-            heap.add_constant(int(complements))
+            heap.add_constant(int(self._architecture.adds_complements))
+
+    def _add_products(self, heap: BitHeap, m: Module, platform: object) -> None:
+        complements = self._architecture.adds_complements
         size = self._architecture.group
         weights = [Value.cast(weight) for weight in self.weights]
         weights += [Const(0, self._format.bits)] * (-len(weights) % size)
@@ -151,7 +211,6 @@ class InnerProduct(wiring.Component):
                 heap.add_bit(bit, column)
                 heap.add_constant(-1 << column if complements else 0)
             heap.add_constant(-group.constant if complements else group.constant)
-        return heap.reduce(m)
 
 
 def behavioural_product(format: Format, activation: Value, weight: Value) -> Value:

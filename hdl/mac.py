@@ -20,9 +20,30 @@ class Mac(DotProduct):
     architecture : str or None
         Name of the multiplier architecture, none for resident weights; the default of the format
         if None.
+    operand_register, tree_register, fast_adder, carry_save : int
+        As in :class:`DotProduct`.
 
     Members, latency and errors are those of :class:`DotProduct`.
     """
 
-    def __init__(self, *, format: Format, depth: int, architecture: str | None = None) -> None:
-        super().__init__(format=format, depth=depth, lanes=1, architecture=architecture)
+    def __init__(
+        self,
+        *,
+        format: Format,
+        depth: int,
+        architecture: str | None = None,
+        operand_register: int = 0,
+        tree_register: int = 0,
+        fast_adder: int = 0,
+        carry_save: int = 0,
+    ) -> None:
+        super().__init__(
+            format=format,
+            depth=depth,
+            lanes=1,
+            architecture=architecture,
+            operand_register=operand_register,
+            tree_register=tree_register,
+            fast_adder=fast_adder,
+            carry_save=carry_save,
+        )

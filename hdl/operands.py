@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, signed
+from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, ValueCastable, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -43,6 +43,8 @@ class Operands(wiring.Component):
     architecture : Architecture
     lanes : int
         A last group that is not full is filled with noughts.
+    fast_adder : int
+        Whether the term is added up with parallel-prefix adders (1) or ripples (0).
 
     Members
     -------
@@ -54,10 +56,13 @@ class Operands(wiring.Component):
         architecture has an activation term.
     """
 
-    def __init__(self, *, format: Format, architecture: Architecture, lanes: int):
+    def __init__(
+        self, *, format: Format, architecture: Architecture, lanes: int, fast_adder: int = 0
+    ):
         self._format = format
         self._architecture = architecture
-        self.identity = (type(self), format, architecture, lanes)
+        self._fast_adder = bool(fast_adder)
+        self.identity = (type(self), format, architecture, lanes, fast_adder)
         members = {
             "activations": In(activations_layout(lanes)),
             "operands": Out(operands_layout(architecture, lanes)),
@@ -65,6 +70,11 @@ class Operands(wiring.Component):
         if architecture.activation_term is not None:
             members["term"] = Out(term_shape(format, architecture, lanes))
         super().__init__(members)
+
+    @property
+    def shared(self) -> dict[str, ValueCastable]:
+        """Outputs by name: what an :class:`InnerProduct` connects to."""
+        return {name: getattr(self, name) for name in ("operands", "term") if hasattr(self, name)}
 
     def elaborate(self, platform):
         m = Module()
@@ -91,12 +101,12 @@ class Operands(wiring.Component):
             for column, bit in term.bits:
                 heap.add_bit(bit, column)
         total = Signal(signed(heap.width))
-        m.d.comb += total.eq(heap.reduce(m))
+        m.d.comb += total.eq(heap.reduce(m, fast=self._fast_adder))
         scaled = BitHeap(len(self.term))
         for column in range(factor.bit_length()):
             if factor >> column & 1:
                 scaled.add_signed(Cat(Const(0, column), total))
-        return scaled.reduce(m)
+        return scaled.reduce(m, fast=self._fast_adder)
 
 
 def _some_activations(architecture: Architecture) -> list[Value]:

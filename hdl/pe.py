@@ -11,10 +11,17 @@ from numpy.typing import NDArray
 
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
-from dintmac.hdl.checks import check_depth, check_format, check_positive
+from dintmac.hdl.checks import (
+    check_depth,
+    check_flag,
+    check_format,
+    check_positive,
+    check_tree,
+)
 from dintmac.hdl.hierarchy import place
 from dintmac.hdl.inner_product import InnerProduct, weights_layout
 from dintmac.hdl.operands import Operands, activations_layout
+from dintmac.hdl.pipeline import register
 
 __all__ = ["ProcessingElement"]
 
@@ -22,14 +29,19 @@ __all__ = ["ProcessingElement"]
 class ProcessingElement(wiring.Component):
     """``outputs`` dot products of ``lanes`` resident weights with one vector of activations.
 
-    Activations pass from ``i`` to ``o`` (to the next column) in one cycle, and one cycle later
-    ``o_partial_sums`` is ``i_partial_sums`` plus the products: partial sums enter a cycle after
-    their activations and leave a cycle after they entered. The pipeline moves while ``enable`` is
-    high and holds while it is low. Bubbles (``i_valid`` low) leave the registers as they are.
+    Activations pass from ``i`` to ``o`` (to the next column) in one cycle. Their partial sums enter
+    ``latency - 1`` cycles after them, and a cycle later ``o_partial_sums`` is ``i_partial_sums``
+    plus the products. The pipeline moves while ``enable`` is high and holds while it is low.
+    Bubbles (``i_valid`` low) leave the registers as they are.
 
-    Weights are kept twice. ``load`` shifts a set from ``i_weights`` into the shadow registers, at
-    any time and whatever ``enable`` says; ``o_weights`` hands the set that was there to the next
-    row. A valid vector with ``i_swap`` is the first to be multiplied by the shadow weights.
+    Weights are kept twice if ``double_buffered``. ``load`` shifts a set from ``i_weights`` into the
+    shadow registers, at any time and whatever ``enable`` says; ``o_weights`` hands the set that was
+    there to the next row. A valid vector with ``i_swap`` is the first to be multiplied by the
+    shadow weights, as they are ``swap_delay`` enabled cycles after the one that takes the vector.
+
+    Weights that are not double-buffered have one set of registers. ``load`` shifts a set into them,
+    and whatever is multiplied from the next cycle on is multiplied by it: vectors under way have to
+    be out first. ``i_swap`` is handed on and does nothing.
 
     With a resident architecture, ``o_partial_sums`` also contains :meth:`correction` of the
     weights, which whoever prepares them subtracts from the first partial sum, the bias
@@ -50,6 +62,14 @@ class ProcessingElement(wiring.Component):
         Sums that share the activations.
     architecture : str or None
         Name of the multiplier architecture; the default of the format if None.
+    operand_register : int
+        Whether what the architecture makes of the activations alone has a stage of its own (1).
+    tree_register : int
+        Rows of the register amid the adder tree, which partial sums come after; 0 for none.
+    fast_adder : int
+        Whether the last adder is a parallel-prefix adder (1) or a ripple (0).
+    double_buffered : int
+        Whether the next weights can be loaded while these are in use (1) or not (0).
 
     Members
     -------
@@ -75,18 +95,40 @@ class ProcessingElement(wiring.Component):
         lanes: int,
         outputs: int,
         architecture: str | None = None,
+        operand_register: int = 0,
+        tree_register: int = 0,
+        fast_adder: int = 0,
+        double_buffered: int = 1,
     ) -> None:
         check_format(format)
         check_positive("lanes", lanes)
         check_positive("outputs", outputs)
         check_depth(depth, lanes)
+        check_flag("operand_register", operand_register)
+        check_flag("double_buffered", double_buffered)
         self._architecture = architecture_for(format, architecture, resident=True)
+        check_tree(self._architecture, tree_register=tree_register, fast_adder=fast_adder)
         self._format = format
         self._depth = depth
         self._lanes = lanes
         self._outputs = outputs
         self._width = format.accumulator_bits(depth)
-        self.identity = (type(self), format, depth, lanes, outputs, self._architecture)
+        self._operand_register = operand_register
+        self._tree_register = tree_register
+        self._fast_adder = fast_adder
+        self._double_buffered = bool(double_buffered)
+        self.identity = (
+            type(self),
+            format,
+            depth,
+            lanes,
+            outputs,
+            self._architecture,
+            operand_register,
+            tree_register,
+            fast_adder,
+            double_buffered,
+        )
         weights = data.ArrayLayout(weights_layout(format, lanes), outputs)
         partial_sums = data.ArrayLayout(signed(self._width), outputs)
         super().__init__(
@@ -129,7 +171,17 @@ class ProcessingElement(wiring.Component):
     @property
     def latency(self) -> int:
         """Enabled cycles from activations to the partial sums that contain their products."""
-        return 2
+        return 2 + self._operand_register + bool(self._tree_register)
+
+    @property
+    def double_buffered(self) -> bool:
+        """Whether the next weights can be loaded while these are in use."""
+        return self._double_buffered
+
+    @property
+    def swap_delay(self) -> int:
+        """Enabled cycles from a vector with ``i_swap`` to the one that takes the shadow weights."""
+        return self._operand_register
 
     def correction(self, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
         """What resident weights add to a sum besides their products.
@@ -154,44 +206,67 @@ class ProcessingElement(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Weights: the shadow set is shifted from row to row, the resident set is multiplied.
-        shadow = Signal(self.i_weights.shape(), reset_less=True)
-        resident = Signal(self.i_weights.shape(), reset_less=True)
-        with m.If(self.load):
-            m.d.sync += shadow.eq(self.i_weights)
-        with m.If(self.enable & self.i_valid & self.i_swap):
-            m.d.sync += resident.eq(shadow)
-        m.d.comb += self.o_weights.eq(shadow)
-
-        # Stage 1: activations.
-        activations = Signal(self.i_activations.shape(), reset_less=True)
-        swap = Signal(reset_less=True)
+        # Inputs.
+        taken = Signal()
+        m.d.comb += taken.eq(self.enable & self.i_valid)
+        activations = register(m, self.i_activations, taken, "activations")
+        swap = register(m, self.i_swap, taken, "swap")
         with m.If(self.enable):
             m.d.sync += self.o_valid.eq(self.i_valid)
-            with m.If(self.i_valid):
-                m.d.sync += [activations.eq(self.i_activations), swap.eq(self.i_swap)]
         m.d.comb += [self.o_activations.eq(activations), self.o_swap.eq(swap)]
-
-        # Stage 2: products and partial sums.
-        operands = Operands(format=self._format, architecture=self._architecture, lanes=self._lanes)
+        operands = Operands(
+            format=self._format,
+            architecture=self._architecture,
+            lanes=self._lanes,
+            fast_adder=self._fast_adder,
+        )
         m.submodules.operands = place(operands, platform)
         m.d.comb += operands.activations.eq(activations)
+        shared, valid, swaps = operands.shared, self.o_valid, taken & self.i_swap
+
+        if self._operand_register:
+            taken = self.enable & valid
+            shared = {name: register(m, value, taken, name) for name, value in shared.items()}
+            valid = register(m, valid, self.enable, "operands_valid", reset=True)
+            swaps = taken & swap
+
+        # Weights are shifted from row to row; the resident set is multiplied.
+        loaded = register(m, self.i_weights, self.load, "loaded")
+        resident = register(m, loaded, swaps, "resident") if self._double_buffered else loaded
+        m.d.comb += self.o_weights.eq(loaded)
+
+        # Products, and the register in their tree.
+        inner_products = [self._add_inner_product(m, platform, i) for i in range(self._outputs)]
+        if self._tree_register:
+            taken = self.enable & valid
+            m.d.comb += [inner_product.enable.eq(taken) for inner_product in inner_products]
+            # The products wait there; what joins them behind it waits here.
+            if "term" in shared:
+                shared["term"] = register(m, shared["term"], taken, "tree_term")
+            valid = register(m, valid, self.enable, "tree_valid", reset=True)
+
+        # Partial sums.
         as_added = self._architecture.as_added
-        for output in range(self._outputs):
-            inner_product = InnerProduct(
-                format=self._format,
-                architecture=self._architecture,
-                lanes=self._lanes,
-                width=self._width,
+        for output, inner_product in enumerate(inner_products):
+            inner_product.connect(m, shared)
+            partial_sum = register(
+                m, as_added(inner_product.o), self.enable & valid, f"partial_sum_{output}"
             )
-            m.submodules[f"inner_product_{output}"] = place(inner_product, platform)
-            inner_product.connect(m, operands)
-            partial_sum = Signal(signed(self._width), name=f"partial_sum_{output}", reset_less=True)
             m.d.comb += [
                 inner_product.weights.eq(resident[output]),
                 inner_product.addend.eq(as_added(self.i_partial_sums[output])),
                 self.o_partial_sums[output].eq(partial_sum),
             ]
-            with m.If(self.enable & self.o_valid):
-                m.d.sync += partial_sum.eq(as_added(inner_product.o))
         return m
+
+    def _add_inner_product(self, m: Module, platform: object, output: int) -> InnerProduct:
+        inner_product = InnerProduct(
+            format=self._format,
+            architecture=self._architecture,
+            lanes=self._lanes,
+            width=self._width,
+            tree_register=self._tree_register,
+            fast_adder=self._fast_adder,
+        )
+        m.submodules[f"inner_product_{output}"] = place(inner_product, platform)
+        return inner_product

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from amaranth.hdl import Module, Signal, ValueCastable, signed
 from amaranth.lib import data, stream, wiring
@@ -16,6 +18,7 @@ from dintmac.hdl.hierarchy import place
 from dintmac.hdl.inner_product import weights_layout
 from dintmac.hdl.operands import activations_layout
 from dintmac.hdl.pe import ProcessingElement
+from dintmac.hdl.pipeline import register
 
 __all__ = ["WeightStationaryTile"]
 
@@ -32,6 +35,9 @@ class WeightStationaryTile(wiring.Component):
     in wait until a vector with ``swap`` arrives, which is the first to be multiplied by it; that
     vector is not taken before the set is complete. The next set can be loaded while vectors
     stream, as soon as the swap has passed the last processing element.
+
+    Weights that are not ``double_buffered`` are shifted into the registers that are multiplied. So
+    ``i_weight`` is ready only while a vector with ``swap`` is offered and no result is under way.
 
     With a resident architecture, ``o`` also contains :meth:`correction` of the weights, which
     whoever prepares them subtracts from the first partial sum, the bias (docs/arithmetic.md,
@@ -56,6 +62,8 @@ class WeightStationaryTile(wiring.Component):
         Processing elements that an activation passes.
     architecture : str or None
         Name of the multiplier architecture; the default of the format if None.
+    operand_register, tree_register, fast_adder, double_buffered : int
+        As in :class:`ProcessingElement`.
 
     Members
     -------
@@ -84,6 +92,10 @@ class WeightStationaryTile(wiring.Component):
         rows: int,
         columns: int,
         architecture: str | None = None,
+        operand_register: int = 0,
+        tree_register: int = 0,
+        fast_adder: int = 0,
+        double_buffered: int = 1,
     ) -> None:
         check_format(format)
         check_positive("lanes", lanes)
@@ -92,22 +104,27 @@ class WeightStationaryTile(wiring.Component):
         check_positive("columns", columns)
         check_depth(depth, rows * lanes)
         self._architecture = architecture_for(format, architecture, resident=True)
+        self._element_parameters: dict[str, Any] = {
+            "format": format,
+            "depth": depth,
+            "lanes": lanes,
+            "outputs": outputs,
+            "architecture": self._architecture.name,
+            "operand_register": operand_register,
+            "tree_register": tree_register,
+            "fast_adder": fast_adder,
+            "double_buffered": double_buffered,
+        }
+        element = ProcessingElement(**self._element_parameters)
+        self._element_latency = element.latency
         self._format = format
         self._depth = depth
         self._lanes = lanes
         self._outputs = outputs
         self._rows = rows
         self._columns = columns
-        self.identity = (
-            type(self),
-            format,
-            depth,
-            lanes,
-            outputs,
-            rows,
-            columns,
-            self._architecture,
-        )
+        self._double_buffered = bool(double_buffered)
+        self.identity = (type(self), rows, columns, element.identity)
         partial_sums = data.ArrayLayout(
             data.ArrayLayout(signed(format.accumulator_bits(depth)), outputs), columns
         )
@@ -162,7 +179,12 @@ class WeightStationaryTile(wiring.Component):
     @property
     def latency(self) -> int:
         """Cycles from a transfer of ``i`` to its valid result."""
-        return self._rows + self._columns
+        return self._rows + self._columns + self._element_latency - 2
+
+    @property
+    def double_buffered(self) -> bool:
+        """Whether the next weights can be loaded while these are in use."""
+        return self._double_buffered
 
     def correction(self, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
         """What resident weights add to a sum besides their products.
@@ -204,32 +226,44 @@ class WeightStationaryTile(wiring.Component):
             for row in range(self._rows)
         ]
 
-        # Weights: one set may lie in wait; it is free again when the swap leaves the last element.
+        # Weights: a vector that swaps waits for its set.
         rows_loaded = Signal(range(self._rows + 1))
-        swapping = Signal()
-        last = grid[-1][-1]
         load = Signal()
-        swapped = Signal()
-        m.d.comb += [
-            self.i_weight.ready.eq(rows_loaded != self._rows),
-            load.eq(self.i_weight.valid & self.i_weight.ready),
-            swapped.eq(advance & last.i_valid & last.i_swap),
-            self.i.ready.eq(
-                advance & (~self.i.payload.swap | ((rows_loaded == self._rows) & ~swapping))
-            ),
-        ]
+        swap = accept & self.i.payload.swap
         with m.If(load):
             m.d.sync += rows_loaded.eq(rows_loaded + 1)
-        with m.If(swapped):
-            m.d.sync += [rows_loaded.eq(0), swapping.eq(0)]
-        with m.Elif(accept & self.i.payload.swap):
-            m.d.sync += swapping.eq(1)
+        last = grid[-1][-1]
+        swapping = Signal()
+        loadable = Signal()
+        if self._double_buffered:
+            # One set may lie in wait; it is free again when the last element has taken it.
+            m.d.comb += loadable.eq(1)
+            valid, swaps = (
+                (last.o_valid, last.o_swap) if last.swap_delay else (last.i_valid, last.i_swap)
+            )
+            with m.If(advance & valid & swaps):
+                m.d.sync += [rows_loaded.eq(0), swapping.eq(0)]
+            with m.Elif(swap):
+                m.d.sync += swapping.eq(1)
+        else:
+            # The set in use is overwritten when no result under way needs it any more.
+            under_way = Signal(range(self.latency + 1))
+            m.d.sync += under_way.eq(under_way + accept - (self.o.valid & self.o.ready))
+            m.d.comb += loadable.eq(self.i.valid & self.i.payload.swap & (under_way == 0))
+            with m.If(swap):
+                m.d.sync += rows_loaded.eq(0)
+        complete = rows_loaded == self._rows
+        m.d.comb += [
+            self.i_weight.ready.eq(~complete & loadable),
+            load.eq(self.i_weight.valid & self.i_weight.ready),
+            self.i.ready.eq(advance & (~self.i.payload.swap | (complete & ~swapping))),
+        ]
 
         for row in range(self._rows):
             for column in range(self._columns):
                 self._connect(m, grid, row, column, load)
 
-        # Skew: activations of row r wait r cycles, partial sums of column c wait c + 1.
+        # Skew: activations of row r wait r cycles, partial sums of column c for the products.
         for row in range(self._rows):
             first = grid[row][0]
             payload = self.i.payload
@@ -246,7 +280,13 @@ class WeightStationaryTile(wiring.Component):
             name = f"partial_sums_column_{column}"
             m.d.comb += [
                 grid[0][column].i_partial_sums.eq(
-                    _delay(m, self.i.payload.partial_sums[column], column + 1, advance, f"i_{name}")
+                    _delay(
+                        m,
+                        self.i.payload.partial_sums[column],
+                        column + self._element_latency - 1,
+                        advance,
+                        f"i_{name}",
+                    )
                 ),
                 self.o.payload.partial_sums[column].eq(
                     _delay(
@@ -258,20 +298,14 @@ class WeightStationaryTile(wiring.Component):
                     )
                 ),
             ]
-        with m.If(advance):
-            m.d.sync += self.o.valid.eq(last.o_valid)
+        cycles = self._element_latency - 1
+        m.d.comb += self.o.valid.eq(_delay(m, last.o_valid, cycles, advance, "o_valid", reset=True))
         return m
 
     def _add_element(
         self, m: Module, row: int, column: int, platform: object, *, enable: Signal
     ) -> ProcessingElement:
-        pe = ProcessingElement(
-            format=self._format,
-            depth=self._depth,
-            lanes=self._lanes,
-            outputs=self._outputs,
-            architecture=self._architecture.name,
-        )
+        pe = ProcessingElement(**self._element_parameters)
         m.submodules[f"pe_{row}_{column}"] = place(pe, platform)
         m.d.comb += pe.enable.eq(enable)
         return pe
@@ -309,8 +343,5 @@ def _delay(
 ) -> ValueCastable:
     """``value``, ``cycles`` enabled cycles later."""
     for cycle in range(cycles):
-        register = Signal(value.shape(), name=f"{name}_{cycle}", reset_less=not reset)
-        with m.If(enable):
-            m.d.sync += register.eq(value)
-        value = register
+        value = register(m, value, enable, f"{name}_{cycle}", reset=reset)
     return value

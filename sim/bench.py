@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dintmac.hdl.designs import Configuration
-from dintmac.sim.benches import BENCHES
+from dintmac.sim.benches import BENCHES, tests_of
 from dintmac.sim.handle import Handle
 from dintmac.sim.simulators import Simulator, default_simulator
 from dintmac.sim.streams import CheckError
@@ -131,8 +131,9 @@ def run_bench(
 async def run_tests(handle: Handle, configuration: Configuration, seed: int) -> list[TestResult]:
     """Run the tests one after the other, each from a reset with random numbers of its own."""
     bench = BENCHES[configuration.design]
+    tests = tests_of(configuration)
     results = []
-    for number, test in enumerate(bench.TESTS, start=1):
+    for number, test in enumerate(tests, start=1):
         name = test.__name__.removeprefix("test_")
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         start = handle.cycle
@@ -148,5 +149,5 @@ async def run_tests(handle: Handle, configuration: Configuration, seed: int) -> 
         # A test may have broken off where inputs cannot be set.
         await handle.tick()
         results.append(TestResult(name, not message, message, handle.cycle - start))
-        handle.report(number / len(bench.TESTS))
+        handle.report(number / len(tests))
     return results

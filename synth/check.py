@@ -423,17 +423,45 @@ class _ElementModel:
         outputs, lanes = sizes["outputs"], sizes["lanes"]
         self._format = configuration.format
         self._width = self._format.accumulator_bits(sizes["depth"])
-        self._correction = configuration.build().correction
+        element = configuration.build()
+        self._correction = element.correction
+        self._swap_delay = element.swap_delay
+        self.double_buffered: bool = element.double_buffered
         self.shadow = np.zeros((copies, outputs, lanes), dtype=np.int64)
-        self.resident = np.zeros_like(self.shadow)
-        self.activations = np.zeros((copies, lanes), dtype=np.int64)
+        self.resident = np.zeros_like(self.shadow) if self.double_buffered else self.shadow
         self.swap = np.zeros(copies, dtype=bool)
-        self.valid = np.zeros(copies, dtype=bool)
+        #: Whether there is a vector: in each stage before the last.
+        self._waiting = np.zeros((element.latency - 1, copies), dtype=bool)
+        #: Activations of the stages before the products.
+        self._operands = np.zeros((1 + element.swap_delay, copies, lanes), dtype=np.int64)
+        self._tree_register = bool(sizes.get("tree_register"))
+        self._products = np.zeros((copies, outputs), dtype=np.int64)
         self.partial_sums = np.zeros((copies, outputs), dtype=np.int64)
         self.known = {
             name: np.zeros(copies, dtype=bool)
             for name in ("o_weights", "o_activations", "o_valid", "o_swap", "o_partial_sums")
         }
+
+    @property
+    def activations(self) -> Integers:
+        """Activations that the next column gets."""
+        activations: Integers = self._operands[0]
+        return activations
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Whether the next column gets a vector."""
+        valid: NDArray[np.bool_] = self._waiting[0]
+        return valid
+
+    @property
+    def loadable(self) -> NDArray[np.bool_]:
+        """Whether no vector under way would get the weights that are loaded now."""
+        if not self.double_buffered:
+            return np.logical_not(self._waiting[: len(self._operands)].any(axis=0))
+        if self._swap_delay:
+            return ~(self.valid & self.swap)
+        return np.ones_like(self.valid)
 
     def compare(self, sim: Simulation) -> None:
         outputs = {
@@ -457,24 +485,35 @@ class _ElementModel:
 
     def tick(self, drive: _ElementInputs) -> int:
         """One cycle; the number of copies that computed sums."""
-        computes = drive.enable & self.valid
         takes = drive.enable & drive.valid
-        products = np.einsum("cl,col->co", self.activations, _units(self._format, self.resident))
-        correction = self._correction(self.resident.astype(np.uint8))
-        sums = narrow(drive.partial_sums + products + correction, self._width, Overflow.WRAP)
-        self.partial_sums[computes] = sums[computes]
-        self.known["o_partial_sums"] |= computes
-        swaps = takes & drive.swap
-        self.resident[swaps] = self.shadow[swaps]
-        self.activations[takes] = drive.activations[takes]
+        moves = drive.enable & self._waiting
+        swaps = moves[0] & self.swap if self._swap_delay else takes & drive.swap
+
+        products = np.einsum("cl,col->co", self._operands[-1], _units(self._format, self.resident))
+        products += self._correction(self.resident.astype(np.uint8))
+        if self._tree_register:
+            self._products, products = (
+                np.where(moves[-2][:, np.newaxis], products, self._products),
+                self._products,
+            )
+        sums = narrow(drive.partial_sums + products, self._width, Overflow.WRAP)
+        self.partial_sums[moves[-1]] = sums[moves[-1]]
+        self.known["o_partial_sums"] |= moves[-1]
+
+        if self.double_buffered:
+            self.resident[swaps] = self.shadow[swaps]
+        if self._swap_delay:
+            self._operands[1, moves[0]] = self._operands[0, moves[0]]
+        self._operands[0, takes] = drive.activations[takes]
         self.swap[takes] = drive.swap[takes]
         self.known["o_activations"] |= takes
         self.known["o_swap"] |= takes
-        self.valid = np.where(drive.enable, drive.valid, self.valid) & ~drive.reset
+        entered = np.concatenate([drive.valid[np.newaxis], self._waiting[:-1]])
+        self._waiting = np.where(drive.enable, entered, self._waiting) & ~drive.reset
         self.known["o_valid"] |= drive.enable | drive.reset
         self.shadow[drive.load] = drive.weights[drive.load]
         self.known["o_weights"] |= drive.load
-        return int(computes.sum())
+        return int(moves[-1].sum())
 
 
 @dataclass(frozen=True)
@@ -523,8 +562,11 @@ def _check_processing_element(
         inputs = _ElementInputs(
             reset=(reset_at == sim.cycles) | (sim.cycles == 0),
             enable=enable,
-            # The next set is loaded at any time after the swap to the one before.
-            load=(rng.random(copies) < 0.3) & (~starts | (loaded != set_)),
+            # The next set is loaded at any time after the swap to the one before, or after all
+            # vectors of that one where weights are not double-buffered.
+            load=(rng.random(copies) < 0.3)
+            & model.loadable
+            & ((~starts & model.double_buffered) | (loaded != set_)),
             valid=wanted & (~starts | (loaded == set_)),
             swap=np.where(wanted, starts, rng.random(copies) < 0.5),
             weights=sets.codes[every, np.minimum(set_ + ~starts, count - 1)],

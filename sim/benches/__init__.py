@@ -1,4 +1,4 @@
-"""The bench of each design: a class ``Bench`` and the coroutines ``TESTS``.
+"""The bench of each design: a class ``Bench`` and coroutines, its tests.
 
 A test is awaited with a fresh bench after a reset; it ends when the scoreboards are empty and have
 compared something.
@@ -6,11 +6,23 @@ compared something.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from types import ModuleType
+from typing import Any
 
+from dintmac.hdl.designs import Configuration
 from dintmac.sim.benches import dot_product, mac, pe, tile
 
-__all__ = ["BENCHES"]
+__all__ = ["BENCHES", "tests_of"]
 
 #: Bench modules by the name of their design.
 BENCHES: dict[str, ModuleType] = {"mac": mac, "dot": dot_product, "pe": pe, "tile": tile}
+
+
+def tests_of(configuration: Configuration) -> tuple[Callable[[Any], Awaitable[None]], ...]:
+    """The tests of a design; those of double buffering only where weights are double-buffered."""
+    bench = BENCHES[configuration.design]
+    tests: tuple[Callable[[Any], Awaitable[None]], ...] = bench.TESTS
+    if getattr(configuration.build(), "double_buffered", False):
+        tests += bench.DOUBLE_BUFFERED_TESTS
+    return tests

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,9 @@ from dintmac.sim.streams import (
 )
 from dintmac.sim.testbench import Testbench
 
-__all__ = ["TESTS", "Bench"]
+__all__ = ["DOUBLE_BUFFERED_TESTS", "TESTS", "Bench"]
+
+T = TypeVar("T")
 
 #: Seen as streams: a vector goes in, a vector goes on to the east, a set of weights is loaded.
 _WEST = Stream("i", {"activations": "i_activations", "swap": "i_swap"}, "i_valid", "enable")
@@ -39,15 +42,33 @@ _EAST = Stream("o", {"activations": "o_activations", "swap": "o_swap"}, "o_valid
 _NORTH = Stream("i_weight", {"weights": "i_weights"}, "load", "load")
 
 
+class Stages(Generic[T]):
+    """What goes through a number of pipeline stages; call it once in each enabled cycle."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.reset()
+
+    def reset(self) -> None:
+        """Empty the stages."""
+        self._held: deque[T | None] = deque([None] * self._count)
+
+    def push(self, item: T | None) -> T | None:
+        """Put in one and return the one that leaves."""
+        self._held.append(item)
+        return self._held.popleft()
+
+
 class PartialSums:
-    """Drives the partial sums of a vector in the enabled cycle after it.
+    """Drives the partial sums of a vector ``delay`` enabled cycles after it.
 
     In other cycles the port carries the complement of the last partial sums.
     """
 
-    def __init__(self, handle: Handle, scoreboard: Scoreboard) -> None:
+    def __init__(self, handle: Handle, scoreboard: Scoreboard, delay: int) -> None:
         self._handle = handle
         self._scoreboard = scoreboard
+        self._stages = Stages[Transfer](delay - 1)
         self._mask = (1 << handle.ports["i_partial_sums"].width) - 1
         self._queue: deque[int] = deque()
         self._taken: Transfer | None = None
@@ -56,20 +77,21 @@ class PartialSums:
 
     @property
     def idle(self) -> bool:
-        """Whether no vector waits for its partial sums."""
-        return self._due is None
+        """Whether no partial sums wait for their cycle."""
+        return not self._queue
 
     def send(self, words: Iterable[int]) -> None:
         """Partial sums of the next vectors."""
         self._queue.extend(words)
 
     def take(self, vector: Transfer) -> None:
-        """A vector was taken in this cycle; its partial sums are due in the next."""
+        """A vector was taken in this cycle; its partial sums will be due."""
         self._taken = vector
 
     def reset(self) -> None:
         """Forget all partial sums."""
         self._queue.clear()
+        self._stages.reset()
         self._taken = None
         self._due = None
 
@@ -87,19 +109,21 @@ class PartialSums:
             self._queue.popleft()
             payload = {"partial_sums": self._handle.get("i_partial_sums")}
             self._scoreboard.observe("i_partial_sums", Transfer(self._due.cycle, payload))
-        self._due, self._taken = self._taken, None
+        self._due, self._taken = self._stages.push(self._taken), None
 
 
 class PartialSumMonitor:
-    """Hands the partial sums that appear after an enabled cycle with ``o_valid`` to ``receive``."""
+    """Hands the partial sums that appear ``delay`` cycles after ``o_valid`` to ``receive``."""
 
-    def __init__(self, handle: Handle, receive: Callable[[Transfer], None]) -> None:
+    def __init__(self, handle: Handle, receive: Callable[[Transfer], None], delay: int) -> None:
         self._handle = handle
         self._receive = receive
+        self._stages = Stages[int](delay - 1)
         self.reset()
 
     def reset(self) -> None:
-        """Forget the sum under way."""
+        """Forget the sums under way."""
+        self._stages.reset()
         self._fresh = False
 
     def sample(self) -> None:
@@ -108,7 +132,47 @@ class PartialSumMonitor:
         if self._fresh:
             payload = {"partial_sums": handle.get("o_partial_sums")}
             self._receive(Transfer(handle.cycle, payload))
-        self._fresh = bool(handle.get("enable") and handle.get("o_valid"))
+        self._fresh = bool(handle.get("enable") and self._stages.push(handle.get("o_valid")))
+
+
+class VectorMonitor:
+    """Hands a vector to ``receive`` when it takes the weights, ``delay`` enabled cycles after it.
+
+    At once, ``taken`` gets it as well.
+    """
+
+    def __init__(
+        self,
+        handle: Handle,
+        taken: Callable[[Transfer], None],
+        receive: Callable[[Transfer], None],
+        delay: int,
+    ) -> None:
+        self._handle = handle
+        self._taken = taken
+        self._receive = receive
+        self._stages = Stages[Transfer](delay)
+        self._monitor = StreamMonitor(handle, _WEST, self._take)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the vectors under way."""
+        self._stages.reset()
+        self._vector: Transfer | None = None
+
+    def _take(self, vector: Transfer) -> None:
+        self._taken(vector)
+        self._vector = vector
+
+    def sample(self) -> None:
+        """See whether there is a vector in this cycle."""
+        self._monitor.sample()
+        if not self._handle.get("enable"):
+            return
+        vector = self._stages.push(self._vector)
+        self._vector = None
+        if vector is not None:
+            self._receive(vector)
 
 
 class NeighbourChecker:
@@ -155,12 +219,14 @@ class NeighbourChecker:
 class HoldChecker:
     """Fails when an output changes after a cycle without ``enable``."""
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: Handle, delay: int) -> None:
         self._handle = handle
+        self._stages = Stages[int](delay - 1)
         self.reset()
 
     def reset(self) -> None:
         """In reset outputs may change, and before the first sum there is none to hold."""
+        self._stages.reset()
         self._held: dict[str, int] | None = None
         self._has_sum = False
 
@@ -181,7 +247,7 @@ class HoldChecker:
             raise CheckError(f"{changed[0]} changed in cycle {handle.cycle} without enable")
         if handle.get("enable"):
             self._held = None
-            self._has_sum |= bool(handle.get("o_valid"))
+            self._has_sum |= bool(self._stages.push(handle.get("o_valid")))
         else:
             self._held = values
 
@@ -195,29 +261,35 @@ class Bench(Testbench):
         super().__init__(handle, configuration, rng)
         sizes = configuration.parameters
         self.lanes, self.outputs = sizes["lanes"], sizes["outputs"]
-        self._correction = configuration.build().correction
+        element = configuration.build()
+        self._correction = element.correction
+        self.double_buffered = element.double_buffered
+        delay = element.latency - 1
         self.scoreboard = self.add_scoreboard(
             ProcessingElementModel(configuration, handle.ports), "o_partial_sums", "partial_sums"
         )
         self.vectors = StreamDriver(handle, _WEST)
-        self.partial_sums = PartialSums(handle, self.scoreboard)
+        self.partial_sums = PartialSums(handle, self.scoreboard, delay)
         self.weights = StreamDriver(handle, _NORTH)
         self.enable = StreamSink(handle, _EAST)
         for driver in (self.vectors, self.weights, self.enable, self.partial_sums):
             self.add_driver(driver)
         self.valid_outputs.append(_EAST.valid)
         self.add_sampler(NeighbourChecker(handle))
-        self.add_sampler(HoldChecker(handle))
+        self.add_sampler(HoldChecker(handle, delay))
         # A vector sees the weights that were loaded before its cycle.
-        self.add_sampler(StreamMonitor(handle, _WEST, self._take_vector))
+        self.add_sampler(
+            VectorMonitor(
+                handle,
+                self.partial_sums.take,
+                lambda t: self.scoreboard.observe("i", t),
+                element.swap_delay,
+            )
+        )
         self.add_sampler(
             StreamMonitor(handle, _NORTH, lambda t: self.scoreboard.observe("i_weight", t))
         )
-        self.add_sampler(PartialSumMonitor(handle, self.scoreboard.receive))
-
-    def _take_vector(self, transfer: Transfer) -> None:
-        self.scoreboard.observe("i", transfer)
-        self.partial_sums.take(transfer)
+        self.add_sampler(PartialSumMonitor(handle, self.scoreboard.receive, delay))
 
     def send_vectors(
         self,
@@ -255,7 +327,12 @@ class Bench(Testbench):
         return [{"weights": word} for word in self.pack("i_weights", codes)]
 
     async def load(self, codes: NDArray[np.uint8]) -> None:
-        """Load one set of codes, shape (outputs, lanes), and wait for it."""
+        """Load one set of codes, shape (outputs, lanes), and wait for it.
+
+        Where weights are not double-buffered, it waits for vectors under way before.
+        """
+        if not self.double_buffered:
+            await self.drain(timeout=1000)
         self.weights.send({"weights": word} for word in self.pack("i_weights", codes[np.newaxis]))
         await self.run_until(lambda: self.weights.idle, timeout=100)
 
@@ -267,13 +344,22 @@ class Bench(Testbench):
 async def _random_run(
     bench: Bench, *, load_stalls: float, input_stalls: float, enable_stalls: float
 ) -> None:
-    """Swaps and loads in any order; a swap takes whatever was loaded last."""
+    """Swaps and loads in any order; a swap takes whatever was loaded last.
+
+    Where weights are not double-buffered, loads and vectors take turns.
+    """
     await bench.load_random()
     bench.weights.stalls = random_stalls(bench.rng, load_stalls)
     bench.vectors.stalls = random_stalls(bench.rng, input_stalls)
     bench.enable.stalls = random_stalls(bench.rng, enable_stalls)
-    bench.weights.send(bench.random_weights(30))
-    bench.send_random_vectors(120, swaps=0.2)
+    if bench.double_buffered:
+        bench.weights.send(bench.random_weights(30))
+        bench.send_random_vectors(120, swaps=0.2)
+    else:
+        for _ in range(6):
+            bench.send_random_vectors(20, swaps=0.2)
+            await bench.load_random()
+        bench.send_random_vectors(20)
     await bench.finish(timeout=4000)
 
 
@@ -380,7 +466,7 @@ TESTS = (
     test_multiplies_every_weight_by_every_activation,
     test_reaches_the_bounds_of_the_accumulator,
     test_starts_afresh_after_a_reset_in_mid_stream,
-    test_loaded_weights_wait_for_the_swap,
     test_loads_weights_while_not_enabled,
     test_latency_is_as_documented_in_every_cycle,
 )
+DOUBLE_BUFFERED_TESTS = (test_loaded_weights_wait_for_the_swap,)

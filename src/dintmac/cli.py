@@ -27,13 +27,19 @@ EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
 
-#: Sizes of designs: option, and what it counts.
-_SIZES = {
+#: Parameters of designs: option, and what it means.
+_PARAMETERS = {
     "depth": "greatest number of products in a sum; fixes the accumulator's width",
     "lanes": "products that a dot product or processing element adds",
     "outputs": "sums of a processing element that share its activations",
     "rows": "processing elements that a partial sum passes",
     "columns": "processing elements that an activation passes",
+    "operand-register": "1: a stage for what depends on activations alone",
+    "tree-register": "rows of the register amid the adder tree, such as 2 before the last adder; "
+    "0: none",
+    "fast-adder": "1: the last adder is a parallel-prefix adder; 0: a ripple",
+    "carry-save": "1: the carries of the accumulator are resolved at the end of a sum",
+    "double-buffered": "1: weights can be loaded while others are in use",
 }
 
 _DESIGN_HELP = (
@@ -378,7 +384,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _add_configuration(verb: argparse.ArgumentParser) -> None:
     from dintmac.hdl.architectures import ARCHITECTURES
-    from dintmac.hdl.designs import DEFAULTS
+    from dintmac.hdl.designs import DEFAULTS, OPTIONS
 
     verb.add_argument("design", metavar="DESIGN", help=_DESIGN_HELP)
     verb.add_argument(
@@ -393,10 +399,12 @@ def _add_configuration(verb: argparse.ArgumentParser) -> None:
         help=f"how products are made: {', '.join(ARCHITECTURES)} (the first that suits the format "
         "if not given)",
     )
-    for size, meaning in _SIZES.items():
-        defaults = ", ".join(f"{d} {sizes[size]}" for d, sizes in DEFAULTS.items() if size in sizes)
+    for option, meaning in _PARAMETERS.items():
+        known = {d: DEFAULTS[d] | OPTIONS[d] for d in DEFAULTS}
+        name = option.replace("-", "_")
+        defaults = ", ".join(f"{d} {known[d][name]}" for d in known if name in known[d])
         verb.add_argument(
-            f"--{size}", type=int, metavar="N", help=f"{meaning} (default: {defaults})"
+            f"--{option}", type=int, metavar="N", help=f"{meaning} (default: {defaults})"
         )
 
 
@@ -406,5 +414,6 @@ def _configuration(options: argparse.Namespace, format: Format | None = None) ->
     from dintmac.hdl.designs import Configuration
 
     chosen = format or parse(options.format or "dint4")
-    sizes = {size: getattr(options, size) for size in _SIZES if getattr(options, size) is not None}
-    return Configuration(options.design, chosen, options.architecture or "", sizes)
+    names = [option.replace("-", "_") for option in _PARAMETERS]
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return Configuration(options.design, chosen, options.architecture or "", given)

@@ -21,7 +21,7 @@ def test_equals_the_golden_model(format, architecture, lanes):
     operands = Operands(format=format, architecture=architecture, lanes=lanes)
     m = Module()
     m.submodules += [component, operands]
-    component.connect(m, operands)
+    component.connect(m, operands.shared)
     rng = np.random.default_rng(7)
     count = 60
     activations = rng.integers(-128, 128, (count, lanes)).astype(np.int8)

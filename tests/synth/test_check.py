@@ -139,7 +139,7 @@ def outputs_of(module, netlist_of):
     sim.set("operands", index >> 4)
     sim.set("weights", index & 15)
     sim.evaluate()
-    return sim.get("complements")
+    return sim.get("bits")
 
 
 @pytest.mark.parametrize(("design", "count"), [("mac", 100), ("pe", 30), ("tile", 30)])
