@@ -94,18 +94,27 @@ class Operands(wiring.Component):
         factor = self._architecture.activation_factor(self._format)
         low = sum(term.range[0] for term in terms)
         high = sum(term.range[1] for term in terms)
-        heap = BitHeap(max((-low - 1).bit_length(), high.bit_length()) + 1)
+        width = len(self.term_n)
+        # What is scaled as two rows has no sign to extend: it is right modulo the last width.
+        bits = width if self._fast_adder else max((-low - 1).bit_length(), high.bit_length()) + 1
+        heap = BitHeap(bits)
         for term in terms:
             m.d.comb += [signal.eq(value) for signal, value in term.definitions]
             heap.add_constant(term.constant)
             for column, bit in term.bits:
                 heap.add_bit(bit, column)
-        total = Signal(signed(heap.width))
-        m.d.comb += total.eq(heap.reduce(m, fast=self._fast_adder))
-        scaled = BitHeap(len(self.term))
+        rows: tuple[Value, ...]
+        if self._fast_adder:
+            rows = heap.reduce_to_rows(m)
+        else:
+            total = Signal(signed(bits))
+            m.d.comb += total.eq(heap.reduce(m))
+            rows = (total,)
+        scaled = BitHeap(width)
         for column in range(factor.bit_length()):
             if factor >> column & 1:
-                scaled.add_signed(Cat(Const(0, column), total))
+                for row in rows:
+                    scaled.add_signed(Cat(Const(0, column), row))
         return scaled.reduce(m, fast=self._fast_adder)
 
 

@@ -81,6 +81,16 @@ def test_verilog_writes_the_module_and_its_port_map(dintmac, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t.json", "t.v"]
 
 
+def test_verilog_takes_stages_and_adders(dintmac, tmp_path):
+    options = ["--tree-register", "2", "--fast-adder", "1", "--double-buffered", "0"]
+    done = dintmac("verilog", "tile", *SMALL_TILE, *options, "-o", "tile.v")
+    assert done.returncode == 0, done.stderr
+    description = json.loads((tmp_path / "tile.json").read_text())
+    assert description["latency_cycles"] == 5
+    expected = {"tree_register": 2, "fast_adder": 1, "double_buffered": 0}
+    assert description["parameters"].items() >= expected.items()
+
+
 def test_simulate_passes_the_bench_of_a_design(dintmac):
     done = dintmac("simulate", "mac", "--depth", 16, "--simulator", "amaranth", "--json")
     assert done.returncode == 0, done.stderr

@@ -2,7 +2,7 @@
 import pytest
 
 from dintmac.golden.formats import DINT4, INT8
-from dintmac.hdl.designs import DEFAULTS, DESIGNS, Configuration
+from dintmac.hdl.designs import DEFAULTS, DESIGNS, OPTIONS, Configuration
 
 SMALL = {
     "mac": {"depth": 16},
@@ -41,7 +41,9 @@ def test_a_configuration_has_the_same_name_in_any_order_of_parameters():
 def test_refuses_unknown_names():
     with pytest.raises(ValueError, match="design must be one of mac, dot, pe, tile, not 'core'"):
         Configuration("core", DINT4)
-    with pytest.raises(ValueError, match="mac has no lanes; it has depth"):
+    with pytest.raises(ValueError, match=r"pe has no carry_save; it has .*, double_buffered"):
+        Configuration("pe", DINT4, "", {"carry_save": 1})
+    with pytest.raises(ValueError, match="mac has no lanes; it has depth, "):
         Configuration("mac", DINT4, "", {"lanes": 4})
 
 
@@ -71,3 +73,61 @@ def test_refuses_a_depth_below_one_pass(design, least):
 def test_refuses_a_format_that_is_none(design):
     with pytest.raises(TypeError, match="format must be a Format, not 'dint4'"):
         DESIGNS[design](format="dint4", **SMALL[design])
+
+
+# Options
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_every_stage_adds_a_cycle(design):
+    def latency(**options):
+        return Configuration(design, DINT4, "digits", SMALL[design] | options).build().latency
+
+    least = latency()
+    assert latency(operand_register=1) == least + 1
+    assert latency(tree_register=2) == latency(tree_register=64) == least + 1
+    assert latency(operand_register=1, tree_register=1, fast_adder=1) == least + 2
+    if "carry_save" in OPTIONS[design]:
+        assert latency(carry_save=1, tree_register=2) == least + 2
+
+
+def test_options_that_have_their_defaults_are_left_out():
+    plain = Configuration("pe", DINT4)
+    assert plain == Configuration("pe", DINT4, "", OPTIONS["pe"])
+    assert plain.parameters == DEFAULTS["pe"]
+
+
+def test_the_name_spells_options_out():
+    options = {"double_buffered": 0, "tree_register": 2, "lanes": 8}
+    configuration = Configuration("pe", DINT4, "digits", options)
+    assert configuration.name == "pe_dint4_digits_d4096_l8_o4_tree_register2_double_buffered0"
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_refuses_flags_that_are_neither_0_nor_1(design):
+    for name in OPTIONS[design].keys() - {"tree_register"}:
+        with pytest.raises(ValueError, match=f"{name} must be 0 or 1, not 2"):
+            Configuration(design, DINT4, "", SMALL[design] | {name: 2}).build()
+        with pytest.raises(TypeError, match=f"{name} must be an int, not True"):
+            Configuration(design, DINT4, "", SMALL[design] | {name: True}).build()
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_refuses_a_tree_register_of_no_number_of_rows(design):
+    with pytest.raises(ValueError, match="tree_register must not be negative, not -1"):
+        Configuration(design, DINT4, "", SMALL[design] | {"tree_register": -1}).build()
+    with pytest.raises(TypeError, match=r"tree_register must be an int, not 2\.0"):
+        Configuration(design, DINT4, "", SMALL[design] | {"tree_register": 2.0}).build()
+
+
+@pytest.mark.parametrize("option", ["tree_register", "fast_adder", "carry_save"])
+def test_refuses_to_shape_adders_that_the_synthesis_tool_makes(option):
+    message = "tree_register, fast_adder and carry_save must be 0 with behavioural"
+    with pytest.raises(ValueError, match=message):
+        Configuration("dot", DINT4, "behavioural", SMALL["dot"] | {option: 1}).build()
+
+
+def test_a_processing_element_may_have_64_lanes_and_16_outputs():
+    sizes = {"lanes": 64, "outputs": 16}
+    element = Configuration("pe", DINT4, "digits_folded", sizes).build()
+    assert (element.lanes, element.outputs) == (64, 16)

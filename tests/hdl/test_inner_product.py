@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 import numpy as np
 import pytest
-from amaranth.hdl import Module
+from amaranth.hdl import Const, Module
 from amaranth.sim import Simulator
 
 from dintmac.golden.formats import DINT4, INT4, INT8
@@ -9,6 +9,7 @@ from dintmac.golden.matmul import matmul
 from dintmac.hdl.architectures import architectures_of
 from dintmac.hdl.inner_product import InnerProduct
 from dintmac.hdl.operands import Operands
+from dintmac.hdl.pipeline import register
 
 CASES = [(f, a) for f in (INT8, INT4, DINT4) for a in architectures_of(f, resident=True)]
 
@@ -49,3 +50,75 @@ def test_equals_the_golden_model(format, architecture, lanes):
     simulator.add_testbench(testbench)
     simulator.run()
     assert sums == expected
+
+
+STAGED = [(f, a) for f, a in CASES if a.generator is not None and (f != INT8 or a.group == 2)]
+
+
+@pytest.mark.parametrize("carry_save", [0, 1])
+@pytest.mark.parametrize(("tree_register", "fast_adder"), [(0, 1), (2, 0), (2, 1), (5, 1), (99, 0)])
+@pytest.mark.parametrize(("format", "architecture"), STAGED, ids=lambda case: case.name)
+def test_equals_the_golden_model_with_every_kind_of_adder(
+    format, architecture, tree_register, fast_adder, carry_save
+):
+    """Operands change with every cycle; addend and term come when the register has the products."""
+    lanes, width, count = 3, format.accumulator_bits(64), 12
+    component = InnerProduct(
+        format=format,
+        architecture=architecture,
+        lanes=lanes,
+        width=width,
+        tree_register=tree_register,
+        fast_adder=fast_adder,
+        carry_save=carry_save,
+    )
+    operands = Operands(
+        format=format, architecture=architecture, lanes=lanes, fast_adder=fast_adder
+    )
+    m = Module()
+    m.submodules += [component, operands]
+    shared = operands.shared
+    if tree_register:
+        m.d.comb += component.enable.eq(1)
+        shared = shared | {
+            name: register(m, value, Const(1), name)
+            for name, value in shared.items()
+            if name == "term_n"
+        }
+    component.connect(m, shared)
+    rng = np.random.default_rng(9)
+    activations = rng.integers(-128, 128, (count, lanes)).astype(np.int8)
+    weights = rng.integers(0, format.codes, (count, lanes)).astype(np.uint8)
+    addends = rng.integers(-(1 << (width - 3)), 1 << (width - 3), count).tolist()
+    products = np.diagonal(matmul(activations, weights, format))
+    expected = products + architecture.correction(format, weights) + addends
+    sums = []
+
+    async def testbench(ctx):
+        for i in range(count):
+            for lane in range(lanes):
+                ctx.set(operands.activations[lane], int(activations[i, lane]))
+                ctx.set(component.weights[lane], int(weights[i, lane]))
+            if not tree_register:
+                sums.append(read(ctx, addends[i]))
+            await ctx.tick()
+            if tree_register:
+                sums.append(read(ctx, addends[i]))
+
+    def read(ctx, addend):
+        carry = int(rng.integers(0, 1 << (width - 2))) if carry_save else 0
+        ctx.set(component.addend_n, wrap(~addend - carry))
+        if not carry_save:
+            return wrap(~ctx.get(component.o_n))
+        ctx.set(component.addend_carry_n, carry)
+        return wrap(~(ctx.get(component.o_n) + ctx.get(component.o_carry_n)))
+
+    def wrap(value):
+        half = 1 << (width - 1)
+        return (value + half) % (2 * half) - half
+
+    simulator = Simulator(m)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+    assert sums == [wrap(int(value)) for value in expected]

@@ -49,6 +49,9 @@ def test_netlists_of_all_architectures_equal_the_golden_model(mapped, netlist_of
         assert check(netlist_of(netlist), configuration).vectors > 1000
 
 
+STAGED = {"operand_register": 1, "tree_register": 2, "fast_adder": 1}
+
+
 @pytest.mark.parametrize("design", DESIGNS)
 def test_a_netlist_of_another_format_is_refused(mapped, netlist_of, design):
     _, netlist = mapped(design, "int4", **SIZES[design])
@@ -142,10 +145,22 @@ def outputs_of(module, netlist_of):
     return sim.get("bits")
 
 
-@pytest.mark.parametrize(("design", "count"), [("mac", 100), ("pe", 30), ("tile", 30)])
-def test_random_faults_of_single_cells_are_found(mapped, netlist_of, ge_cells, design, count):
+@pytest.mark.parametrize(
+    ("design", "count", "options"),
+    [
+        ("mac", 100, {}),
+        ("pe", 30, {}),
+        ("tile", 30, {}),
+        ("mac", 25, {"tree_register": 2, "carry_save": 1}),
+        ("pe", 25, STAGED | {"lanes": 2, "outputs": 1}),
+        ("pe", 25, STAGED | {"lanes": 2, "outputs": 1, "double_buffered": 0}),
+    ],
+)
+def test_random_faults_of_single_cells_are_found(
+    mapped, netlist_of, ge_cells, design, count, options
+):
     """Mutation score: every fault in a dINT4 netlist that changes a function is found."""
-    configuration, netlist = mapped(design, "dint4", **SIZES[design])
+    configuration, netlist = mapped(design, "dint4", **SIZES[design] | options)
     survivors = []
     for what, name, faulty in faults_of(netlist, ge_cells.models, random.Random(4), count):
         try:
