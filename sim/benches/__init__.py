@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from dintmac.sim.benches import dot_product, mac, pe, tile
+from dintmac.sim.benches import dot_product, fused, mac, pe, tile
 
 __all__ = ["BENCHES"]
 
 #: Bench modules by the name of their design.
-BENCHES: dict[str, ModuleType] = {"mac": mac, "dot": dot_product, "pe": pe, "tile": tile}
+BENCHES: dict[str, ModuleType] = {
+    "mac": mac,
+    "dot": dot_product,
+    "pe": pe,
+    "tile": tile,
+    "fused": fused,
+}
