@@ -297,9 +297,7 @@ class FusedProcessingElement(wiring.Component):
         self._check_count("codes", codes.shape[-1], weights)
         return fused.nibbles(self._format, weights, codes)
 
-    def lane_activations(
-        self, weights: Format, activations: NDArray[np.int8]
-    ) -> NDArray[np.int8]:
+    def lane_activations(self, weights: Format, activations: NDArray[np.int8]) -> NDArray[np.int8]:
         """What ``i_activations`` takes of activations: with INT8 weights, each of them twice.
 
         Parameters

@@ -39,7 +39,7 @@ _SIZES = {
 
 _DESIGN_HELP = (
     "mac: multiply-accumulate unit; dot: dot product; pe: weight-stationary processing element; "
-    "tile: systolic tile of processing elements"
+    "tile: systolic tile of processing elements; fused: processing element for 4-bit and INT8 weights"
 )
 
 
@@ -141,7 +141,7 @@ def _add_report(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--design",
         action="append",
         metavar="DESIGN",
-        help=f"{_DESIGN_HELP}; can be repeated (all four if not given)",
+        help=f"{_DESIGN_HELP}; can be repeated (all but fused if not given)",
     )
     verb.add_argument(
         "--output", type=Path, default=Path("build/report"), metavar="FOLDER", help="where to write"
@@ -181,17 +181,24 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _report_configurations(designs: list[str] | None, *, behavioural: bool) -> list[Configuration]:
-    """INT8, INT4 and dINT4 versions of the designs at equal sizes."""
+    """INT8, INT4 and dINT4 versions of the designs at equal sizes.
+
+    ``fused`` takes INT8 in either version, and its sizes are not those of another design.
+    """
     from dintmac.golden.formats import DINT4, INT4, INT8
     from dintmac.hdl.designs import DESIGNS, Configuration
 
     architectures = ("", "behavioural") if behavioural else ("",)
-    return [
+    single = [design for design in designs or DESIGNS if design != "fused"]
+    configurations = [
         Configuration(design, format, architecture)
-        for design in designs or DESIGNS
+        for design in single
         for format in (INT8, INT4, DINT4)
         for architecture in architectures
     ]
+    if designs and "fused" in designs:
+        configurations += [Configuration("fused", format) for format in (INT4, DINT4)]
+    return configurations
 
 
 # simulate
