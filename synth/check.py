@@ -615,23 +615,29 @@ def _fused_sets(configuration: Configuration, rng: np.random.Generator) -> _Fuse
     return _FusedSets(formats, codes, *stacked)
 
 
+def _partial_sum_bits(configuration: Configuration) -> int:
+    """Those of a sum."""
+    layout = configuration.build().o_partial_sums.shape()
+    return int(layout.elem_shape.width)
+
+
 class _FusedModel:
     """The element cycle by cycle, in terms of sets and vectors; −1 is what is not known."""
 
     def __init__(self, configuration: Configuration, sets: _FusedSets) -> None:
         self._sets = sets
-        self._width = configuration.build().o_partial_sums.shape().elem_shape.width
-        copies, count, self._vectors, self._outputs = sets.sums.shape
+        self._width = _partial_sum_bits(configuration)
+        copies, count, vectors, outputs = sets.sums.shape
         self._every = np.arange(copies)
         self._modes = np.array([format == INT8 for format in sets.formats])
-        self._by_vector = sets.sums.reshape(copies, count * self._vectors, self._outputs)
-        self._activations = sets.activations.reshape(copies, count * self._vectors, -1)
+        self._by_vector = sets.sums.reshape(copies, count * vectors, outputs)
+        self._activations = sets.activations.reshape(copies, count * vectors, -1)
         self.shadow = np.full(copies, -1)
         self.vector = np.full(copies, -1)
         self.summed = np.full(copies, -1)
         self.valid = np.zeros(copies, dtype=bool)
         self.swap = np.zeros(copies, dtype=bool)
-        self.partial_sums = np.zeros((copies, self._outputs), dtype=np.int64)
+        self.partial_sums = np.zeros((copies, outputs), dtype=np.int64)
 
     def compare(self, sim: Simulation) -> None:
         every, shadow, vector = self._every, self.shadow, self.vector
@@ -658,7 +664,7 @@ class _FusedModel:
             )
 
     def tick(self, inputs: _FusedInputs) -> int:
-        """One cycle; the number of sums."""
+        """One cycle; the number of copies that computed sums."""
         computes = inputs.enable & self.valid
         sums = inputs.partial_sums + self._by_vector[self._every, self.vector]
         sums = narrow(sums, self._width, Overflow.WRAP)
@@ -669,7 +675,7 @@ class _FusedModel:
         self.swap[takes] = inputs.swap[takes]
         self.valid = np.where(inputs.enable, inputs.valid, self.valid) & ~inputs.reset
         self.shadow[inputs.load] = inputs.set_[inputs.load]
-        return int(computes.sum()) * self._outputs
+        return int(computes.sum())
 
 
 @dataclass(frozen=True)
@@ -711,7 +717,7 @@ def _check_fused(netlist: Netlist, configuration: Configuration, rng: np.random.
     copies, count, vectors, outputs = sets.sums.shape
     model = _FusedModel(configuration, sets)
     sim = Simulation(netlist, copies, rng)
-    limit = 1 << (configuration.build().o_partial_sums.shape().elem_shape.width - 1)
+    limit = 1 << (_partial_sum_bits(configuration) - 1)
     enable_chance, valid_chance = rng.choice(_CHANCES, copies), rng.choice(_CHANCES, copies)
     reset_at = rng.integers(*_RESET_CYCLES, size=copies)
     position = np.zeros(copies, dtype=np.int64)
@@ -736,7 +742,7 @@ def _check_fused(netlist: Netlist, configuration: Configuration, rng: np.random.
         inputs.apply(sim, sets, rng)
         sim.evaluate()
         model.compare(sim)
-        compared += model.tick(inputs)
+        compared += model.tick(inputs) * outputs
         sim.tick()
         loaded = np.where(inputs.load, next_set, loaded)
         position += inputs.enable & inputs.valid

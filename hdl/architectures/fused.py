@@ -11,13 +11,13 @@ Nibbles are not the codes of golden.formats: :func:`nibbles` recodes the weights
 prepared, bit for bit, so that decoders are smallest. As in :mod:`folded`, activations are unsigned
 in the heap and negative multiples uncorrected; :func:`correction` is what remains.
 
-For dINT4, high digits are −1, 0, 1 and 2 (three legs), low ones −2, −1, 0 and 1 (behind an XOR, which
-the denormals need). Two of the sixteen combinations are the denormals in 4-bit mode. Digits of INT8
-are, from the lowest: low and high of the lower lane, high and low of the upper one, because only a low
-slot can give the top digit its fifth value. That is −2 or 2 by the sign of all that lies below.
+For dINT4, high digits are −1, 0, 1 and 2 (three legs) and low ones −2, −1, 0 and 1 (behind an XOR,
+which the denormals need). Two of the sixteen combinations are the denormals in 4-bit mode. Digits
+of INT8 are, from the lowest: low and high of the lower lane, high and low of the upper one, because
+only a low slot can give the top digit its fifth value: −2 or 2 by the sign of all that lies below.
 
-For INT4 nibbles are two's complement and high digits −2 … 2, behind an XOR; low ones need none.
-Digits of INT8 keep their order, so that only one tree is shifted, and the top digit of code 1000 is 2
+For INT4, nibbles are two's complement and high digits −2 … 2, behind an XOR; low ones need none.
+Digits of INT8 keep their order, so that only one tree is shifted. The top digit of code 1000 is 2
 in place of −2 where the lower lane is negative.
 """
 

@@ -5,6 +5,7 @@ Ports and timing are those of :mod:`pe`; weight sets of both modes follow each o
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -161,7 +162,7 @@ async def _random_run(
     bench.weights.stalls = random_stalls(bench.rng, load_stalls)
     bench.vectors.stalls = random_stalls(bench.rng, input_stalls)
     bench.enable.stalls = random_stalls(bench.rng, enable_stalls)
-    for format, following in zip(formats, formats[1:], strict=False):
+    for format, following in itertools.pairwise(formats):
         await bench.swap(format)
         bench.send_random_vectors(format, 8, swap=False)
         bench.send_random_weights(following)
@@ -210,7 +211,7 @@ async def test_multiplies_every_int8_weight_by_every_activation(bench: Bench) ->
 
 
 async def test_reaches_the_bounds_of_sums_in_both_modes(bench: Bench) -> None:
-    """The least and the greatest product in every lane, on partial sums of the rest of the depth."""
+    """The least and the greatest product, on partial sums of the rest of the depth."""
     expected = []
     for format in (INT8, bench.format, INT8):
         pairs = extremes(format)

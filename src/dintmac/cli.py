@@ -39,7 +39,8 @@ _SIZES = {
 
 _DESIGN_HELP = (
     "mac: multiply-accumulate unit; dot: dot product; pe: weight-stationary processing element; "
-    "tile: systolic tile of processing elements; fused: processing element for 4-bit and INT8 weights"
+    "tile: systolic tile of processing elements; "
+    "fused: processing element for 4-bit and for INT8 weights"
 )
 
 

@@ -41,7 +41,7 @@ def test_a_configuration_has_the_same_name_in_any_order_of_parameters():
 
 
 def test_refuses_unknown_names():
-    with pytest.raises(ValueError, match="design must be one of .*, tile, fused, not 'core'"):
+    with pytest.raises(ValueError, match=r"design must be one of .*, tile, fused, not 'core'"):
         Configuration("core", DINT4)
     with pytest.raises(ValueError, match="mac has no lanes; it has depth"):
         Configuration("mac", DINT4, "", {"lanes": 4})
