@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""The four designs by name, with their parameters and defaults."""
+"""The designs by name, with their parameters and defaults."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from amaranth.lib import wiring
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
 from dintmac.hdl.dot_product import DotProduct
+from dintmac.hdl.fused import FusedProcessingElement
 from dintmac.hdl.mac import Mac
 from dintmac.hdl.pe import ProcessingElement
 from dintmac.hdl.tile import WeightStationaryTile
@@ -22,6 +23,7 @@ DESIGNS: dict[str, type[wiring.Component]] = {
     "dot": DotProduct,
     "pe": ProcessingElement,
     "tile": WeightStationaryTile,
+    "fused": FusedProcessingElement,
 }
 
 #: Designs that keep their weights, and so can use resident architectures.
@@ -33,6 +35,7 @@ DEFAULTS: dict[str, dict[str, int]] = {
     "dot": {"depth": 4096, "lanes": 16},
     "pe": {"depth": 4096, "lanes": 16, "outputs": 4},
     "tile": {"depth": 4096, "lanes": 4, "outputs": 2, "rows": 2, "columns": 2},
+    "fused": {"depth": 4096, "lanes": 32, "outputs": 4},
 }
 
 _TREE = {"operand_register": 0, "tree_register": 0, "fast_adder": 0}
@@ -43,6 +46,7 @@ OPTIONS: dict[str, dict[str, int]] = {
     "dot": {**_TREE, "carry_save": 0},
     "pe": {**_TREE, "double_buffered": 1},
     "tile": {**_TREE, "double_buffered": 1},
+    "fused": {},
 }
 
 
@@ -53,11 +57,12 @@ class Configuration:
     Parameters
     ----------
     design : str
-        ``mac``, ``dot``, ``pe`` or ``tile``.
+        ``mac``, ``dot``, ``pe``, ``tile`` or ``fused``.
     format : Format
-        Weight format.
+        Weight format; the 4-bit one of ``fused``, which takes INT8 as well.
     architecture : str
-        Name of the multiplier architecture; the default of the format if empty.
+        Name of the multiplier architecture; the default of the format if empty. ``fused`` has one
+        of that name and no other.
     parameters : dict of str to int
         Sizes and options. Sizes that are left out take their defaults; options that have their
         defaults are left out.
@@ -81,13 +86,19 @@ class Configuration:
             if name not in sizes | options:
                 names = ", ".join(sizes | options)
                 raise ValueError(f"{self.design} has no {name}; it has {names}")
-        resident = self.design in RESIDENT
-        architecture = architecture_for(self.format, self.architecture or None, resident=resident)
-        object.__setattr__(self, "architecture", architecture.name)
+        object.__setattr__(self, "architecture", self._architecture_name())
         chosen = {n: self.parameters[n] for n in options if n in self.parameters}
         chosen = {n: value for n, value in chosen.items() if value != options[n]}
         given = {n: value for n, value in self.parameters.items() if n in sizes}
         object.__setattr__(self, "parameters", sizes | given | chosen)
+
+    def _architecture_name(self) -> str:
+        if self.design != "fused":
+            resident = self.design in RESIDENT
+            return architecture_for(self.format, self.architecture or None, resident=resident).name
+        if self.architecture not in ("", "fused"):
+            raise ValueError(f"architecture of fused must be fused, not {self.architecture!r}")
+        return "fused"
 
     @property
     def name(self) -> str:
@@ -105,6 +116,7 @@ class Configuration:
         TypeError, ValueError
             If a size does not suit the design.
         """
-        return DESIGNS[self.design](
-            format=self.format, architecture=self.architecture, **self.parameters
-        )
+        arguments: dict[str, Any] = {"format": self.format, **self.parameters}
+        if self.design != "fused":
+            arguments["architecture"] = self.architecture
+        return DESIGNS[self.design](**arguments)

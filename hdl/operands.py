@@ -94,7 +94,7 @@ class Operands(wiring.Component):
         factor = self._architecture.activation_factor(self._format)
         low = sum(term.range[0] for term in terms)
         high = sum(term.range[1] for term in terms)
-        width = len(self.term_n)
+        width = len(self.term)
         # What is scaled as two rows has no sign to extend: it is right modulo the last width.
         bits = width if self._fast_adder else max((-low - 1).bit_length(), high.bit_length()) + 1
         heap = BitHeap(bits)

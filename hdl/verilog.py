@@ -28,6 +28,10 @@ _AXES = {
 }
 
 
+#: Where sums come out.
+_SUMS = ("o_sum", "o_partial_sums")
+
+
 @dataclass(frozen=True)
 class Port:
     """A port of the exported module.
@@ -199,9 +203,7 @@ class Export:
             "format": configuration.format.name,
             "architecture": configuration.architecture,
             "parameters": configuration.parameters,
-            "accumulator_bits": configuration.format.accumulator_bits(
-                configuration.parameters["depth"]
-            ),
+            "accumulator_bits": next(p.element_bits for p in self.ports if p.name in _SUMS),
             "unit": "half step" if configuration.format.is_dint else "step",
             "latency_cycles": self.latency,
             "clock": {"port": "clk", "edge": "rising"},

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.arithmetic import Overflow, narrow
-from dintmac.golden.formats import Format
+from dintmac.golden.formats import INT8, Format
 from dintmac.golden.matmul import matmul
 from dintmac.hdl.designs import Configuration
 from dintmac.hdl.verilog import Port
@@ -17,7 +17,7 @@ from dintmac.sim.scoreboard import Expected
 from dintmac.sim.streams import CheckError, Payload
 from dintmac.sim.vectors import unpack
 
-__all__ = ["DotProductModel", "ProcessingElementModel", "TileModel"]
+__all__ = ["DotProductModel", "FusedModel", "ProcessingElementModel", "TileModel"]
 
 
 class DotProductModel:
@@ -181,6 +181,89 @@ class ProcessingElementModel(TileModel):
     def reset(self) -> None:
         """Forget the vectors under way."""
         super().reset()
+        self._waiting.clear()
+
+
+class FusedModel:
+    """Partial sums plus products of 4-bit or of INT8 weights, and the weights' correction.
+
+    Weights are looked up among all codes of their format. A swap takes what was loaded last.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    ports : mapping of str to Port
+        Those of the design.
+    """
+
+    def __init__(self, configuration: Configuration, ports: Mapping[str, Port]) -> None:
+        self._element = configuration.build()
+        self._ports = ports
+        self._loaded: Payload | None = None
+        self._resident: Payload | None = None
+        self._waiting: deque[tuple[Payload, Payload]] = deque()
+        self._vectors: list[tuple[Payload, Payload]] = []
+
+    def observe(self, stream: str, payload: Payload) -> int:
+        """Take weights, a vector, or the partial sums of the oldest vector without them."""
+        if stream == "i_weight":
+            self._loaded = payload
+            return 0
+        if stream == "i_partial_sums":
+            resident, vector = self._waiting.popleft()
+            self._vectors.append((resident, vector | payload))
+            return 1
+        if payload["swap"]:
+            self._resident = self._loaded
+        assert self._resident is not None, "the bench loads weights before it swaps"
+        self._waiting.append((self._resident, payload))
+        return 0
+
+    def expect(self, count: int) -> Expected:
+        """The next ``count`` vectors of partial sums."""
+        vectors, self._vectors = self._vectors[:count], self._vectors[count:]
+        port = self._ports["i_partial_sums"]
+        values = unpack([payload["partial_sums"] for _, payload in vectors], port)
+        for value, (weights, payload) in zip(values, vectors, strict=True):
+            format, codes = self._decode(weights)
+            activations = self._activations(format, payload).astype(np.int8)
+            sums = matmul(activations, codes, format)[0].astype(np.int64)
+            units = self._element.format.units_per_step // format.units_per_step
+            value += sums * units + self._element.correction(format, codes)
+        values = narrow(values, port.element_bits, Overflow.WRAP)
+
+        def explain(index: int) -> str:
+            weights, payload = vectors[index]
+            format, codes = self._decode(weights)
+            return (
+                f"{_hex(payload)} and {_hex(weights)}: "
+                f"activations {self._activations(format, payload)[0].tolist()}, "
+                f"{format.name} weights {format.to_units(codes).tolist()}"
+            )
+
+        return Expected(values, explain)
+
+    def _decode(self, weights: Payload) -> tuple[Format, NDArray[np.uint8]]:
+        """Format and codes, shape (outputs, products), of a set."""
+        format = INT8 if weights["int8"] else self._element.format
+        nibbles = unpack([weights["weights"]], self._ports["i_weights"])[0]
+        per_weight = nibbles.shape[-1] // self._element.products(format)
+        every = np.arange(format.codes, dtype=np.uint8)
+        repeated = np.repeat(every[:, np.newaxis], self._element.products(format), axis=1)
+        words = self._element.nibbles(format, repeated)[:, :per_weight]
+        places = 16 ** np.arange(per_weight)
+        code_of_word = np.empty(format.codes, dtype=np.uint8)
+        code_of_word[words @ places] = every
+        return format, code_of_word[nibbles.reshape(len(nibbles), -1, per_weight) @ places]
+
+    def _activations(self, format: Format, payload: Payload) -> NDArray[np.int64]:
+        """The activations of a vector, shape (1, products)."""
+        lanes = unpack([payload["activations"]], self._ports["i_activations"])
+        return lanes[:, :: lanes.shape[1] // self._element.products(format)]
+
+    def reset(self) -> None:
+        """Forget the vectors under way; weights remain."""
+        self._vectors = []
         self._waiting.clear()
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.arithmetic import Overflow, narrow
-from dintmac.golden.formats import ACTIVATION_MAX, ACTIVATION_MIN, Format
+from dintmac.golden.formats import ACTIVATION_MAX, ACTIVATION_MIN, INT8, Format
 from dintmac.hdl.designs import Configuration
 from dintmac.synth.netlist import Netlist, Simulation
 from dintmac.synth.records import Check
@@ -68,6 +68,7 @@ def check(netlist: Netlist, configuration: Configuration) -> Check:
         "dot": _check_dot_product,
         "pe": _check_processing_element,
         "tile": _check_tile,
+        "fused": _check_fused,
     }
     return checks[configuration.design](netlist, configuration, rng)
 
@@ -580,6 +581,212 @@ def _check_processing_element(
         compared += model.tick(inputs) * sizes["outputs"]
         sim.tick()
         loaded = np.where(inputs.load, np.minimum(set_ + ~starts, count - 1), loaded)
+        position += inputs.enable & inputs.valid
+        position[inputs.reset] = 0
+        loaded[inputs.reset] = -1
+        finished = bool((position == count * vectors).all())
+        idle = idle + 1 if finished and sim.cycles > _RESET_CYCLES[1] else 0
+        if sim.cycles > 40 * count * vectors + 200:
+            raise CheckError("the stimulus must end, but some copies never do")
+    return Check("simulated", compared, sim.cycles * copies)
+
+
+# Fused processing element
+
+
+@dataclass(frozen=True)
+class _FusedSets:
+    """Weight sets of both modes, one after the other, and their vectors.
+
+    Attributes
+    ----------
+    formats : list of Format
+        Of each set.
+    codes : list of (copies, outputs, products)
+    nibbles : (copies, sets, outputs, lanes)
+    activations : (copies, sets, vectors, lanes)
+    sums : (copies, sets, vectors, outputs)
+        Products and correction, in units of the hardware.
+    """
+
+    formats: list[Format]
+    codes: list[Integers]
+    nibbles: Integers
+    activations: Integers
+    sums: Integers
+
+    def describe(self, copy: int, index: int) -> str:
+        set_, vector = divmod(index, self.activations.shape[2])
+        format, codes = self.formats[set_], self.codes[set_][copy]
+        step = self.activations.shape[3] // codes.shape[-1]
+        return _describe(format, self.activations[copy, set_, vector, ::step], codes)
+
+
+def _fused_sets(configuration: Configuration, rng: np.random.Generator) -> _FusedSets:
+    """All changes of mode; every pair of a code and an activation in every lane or pair of lanes.
+
+    The last two sets have operands at the extremes.
+    """
+    element, narrow_format = configuration.build(), configuration.format
+    outputs = configuration.parameters["outputs"]
+    formats = [narrow_format, INT8, INT8, narrow_format, narrow_format, INT8]
+    copies = _copies(INT8)
+    vectors = 256 * INT8.codes // copies // formats[:4].count(INT8)
+    copy = np.arange(copies).reshape(-1, 1, 1)
+    codes, activations, sums = [], [], []
+    for i, format in enumerate(formats):
+        products = element.products(format)
+        lane = np.arange(outputs * products).reshape(outputs, products)
+        part = formats[:i].count(format)
+        # A chunk of copies meets every code in each lane, and the chunks share out the activations.
+        index = (copy // format.codes * 2 + part) * vectors + np.arange(vectors).reshape(-1, 1)
+        some = (copy + 131 * part + 17 * lane) % format.codes
+        vector = (77 * index + 31 * np.arange(products)) % 256 + ACTIVATION_MIN
+        if i >= 4:
+            some = rng.choice(_extreme_codes(format), (copies, outputs, 1)).repeat(products, axis=2)
+            vector = rng.choice([ACTIVATION_MIN, ACTIVATION_MAX], (copies, vectors, 1))
+            vector = vector.repeat(products, axis=2)
+        some = some.astype(np.uint8)
+        units = narrow_format.units_per_step // format.units_per_step
+        exact = np.einsum("cvl,col->cvo", vector, _units(format, some)) * units
+        codes.append(some)
+        activations.append(element.lane_activations(format, vector.astype(np.int8)))
+        sums.append(exact + element.correction(format, some)[:, np.newaxis])
+    nibbles = [element.nibbles(f, some) for f, some in zip(formats, codes, strict=True)]
+    stacked = (np.stack(arrays, axis=1) for arrays in (nibbles, activations, sums))
+    return _FusedSets(formats, codes, *stacked)
+
+
+def _partial_sum_bits(configuration: Configuration) -> int:
+    """Those of a sum."""
+    layout = configuration.build().o_partial_sums.shape()
+    return int(layout.elem_shape.width)
+
+
+class _FusedModel:
+    """The element cycle by cycle, in terms of sets and vectors; −1 is what is not known."""
+
+    def __init__(self, configuration: Configuration, sets: _FusedSets) -> None:
+        self._sets = sets
+        self._width = _partial_sum_bits(configuration)
+        copies, count, vectors, outputs = sets.sums.shape
+        self._every = np.arange(copies)
+        self._modes = np.array([format == INT8 for format in sets.formats])
+        self._by_vector = sets.sums.reshape(copies, count * vectors, outputs)
+        self._activations = sets.activations.reshape(copies, count * vectors, -1)
+        self.shadow = np.full(copies, -1)
+        self.vector = np.full(copies, -1)
+        self.summed = np.full(copies, -1)
+        self.valid = np.zeros(copies, dtype=bool)
+        self.swap = np.zeros(copies, dtype=bool)
+        self.partial_sums = np.zeros((copies, outputs), dtype=np.int64)
+
+    def compare(self, sim: Simulation) -> None:
+        every, shadow, vector = self._every, self.shadow, self.vector
+        self._compare(sim, "o_weights", self._sets.nibbles[every, shadow], shadow >= 0)
+        self._compare(sim, "o_int8", self._modes[shadow], shadow >= 0)
+        self._compare(sim, "o_activations", self._activations[every, vector], vector >= 0)
+        self._compare(sim, "o_swap", self.swap, vector >= 0)
+        self._compare(sim, "o_valid", self.valid, every >= 0 if sim.cycles else every < 0)
+        self._compare(sim, "o_partial_sums", self.partial_sums, self.summed >= 0)
+
+    def _compare(
+        self, sim: Simulation, port: str, values: NDArray[Any], known: NDArray[np.bool_]
+    ) -> None:
+        expected = values.reshape(sim.copies, -1).astype(np.int64)
+        signed = port in ("o_activations", "o_partial_sums")
+        got = sim.get(port, expected.shape[1], signed=signed)
+        wrong = known & (got != expected).any(axis=1)
+        if wrong.any():
+            copy = int(wrong.argmax())
+            operands = self._sets.describe(copy, max(int(self.summed[copy]), 0))
+            raise CheckError(
+                f"{port} must be {expected[copy].tolist()}, not {got[copy].tolist()}, "
+                f"after {operands}"
+            )
+
+    def tick(self, inputs: _FusedInputs) -> int:
+        """One cycle; the number of copies that computed sums."""
+        computes = inputs.enable & self.valid
+        sums = inputs.partial_sums + self._by_vector[self._every, self.vector]
+        sums = narrow(sums, self._width, Overflow.WRAP)
+        self.partial_sums[computes] = sums[computes]
+        self.summed[computes] = self.vector[computes]
+        takes = inputs.enable & inputs.valid
+        self.vector[takes] = inputs.vector[takes]
+        self.swap[takes] = inputs.swap[takes]
+        self.valid = np.where(inputs.enable, inputs.valid, self.valid) & ~inputs.reset
+        self.shadow[inputs.load] = inputs.set_[inputs.load]
+        return int(computes.sum())
+
+
+@dataclass(frozen=True)
+class _FusedInputs:
+    """Inputs of a cycle, for each copy: ``set_`` is loaded, ``vector`` offered."""
+
+    reset: NDArray[np.bool_]
+    enable: NDArray[np.bool_]
+    load: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+    swap: NDArray[np.bool_]
+    set_: NDArray[np.int64]
+    vector: NDArray[np.int64]
+    partial_sums: Integers
+
+    def apply(self, sim: Simulation, sets: _FusedSets, rng: np.random.Generator) -> None:
+        every = np.arange(sim.copies)
+        modes = np.array([format == INT8 for format in sets.formats])
+        # What nobody takes is noise.
+        mode = np.where(self.load, modes[self.set_], rng.random(sim.copies) < 0.5)
+        activations = sets.activations.reshape(sim.copies, -1, sets.activations.shape[3])
+        offered = np.where(self.valid, self.vector, rng.integers(activations.shape[1]))
+        for port, flags in (
+            ("rst", self.reset),
+            ("enable", self.enable),
+            ("load", self.load),
+            ("i_valid", self.valid),
+            ("i_swap", self.swap),
+            ("i_int8", mode),
+        ):
+            sim.set(port, flags.astype(np.uint8))
+        sim.set("i_weights", sets.nibbles[every, self.set_])
+        sim.set("i_activations", activations[every, offered])
+        sim.set("i_partial_sums", self.partial_sums)
+
+
+def _check_fused(netlist: Netlist, configuration: Configuration, rng: np.random.Generator) -> Check:
+    sets = _fused_sets(configuration, rng)
+    copies, count, vectors, outputs = sets.sums.shape
+    model = _FusedModel(configuration, sets)
+    sim = Simulation(netlist, copies, rng)
+    limit = 1 << (_partial_sum_bits(configuration) - 1)
+    enable_chance, valid_chance = rng.choice(_CHANCES, copies), rng.choice(_CHANCES, copies)
+    reset_at = rng.integers(*_RESET_CYCLES, size=copies)
+    position = np.zeros(copies, dtype=np.int64)
+    loaded = np.full(copies, -1)
+    compared = idle = 0
+    while idle < _IDLE_CYCLES:
+        set_, vector = np.divmod(np.minimum(position, count * vectors - 1), vectors)
+        wanted = (position < count * vectors) & (rng.random(copies) < valid_chance)
+        starts = vector == 0
+        next_set = np.minimum(set_ + ~starts, count - 1)
+        inputs = _FusedInputs(
+            reset=(reset_at == sim.cycles) | (sim.cycles == 0),
+            enable=rng.random(copies) < enable_chance,
+            # The next set is loaded at any time after the swap to the one before.
+            load=(rng.random(copies) < 0.3) & (~starts | (loaded != set_)),
+            valid=wanted & (~starts | (loaded == set_)),
+            swap=np.where(wanted, starts, rng.random(copies) < 0.5),
+            set_=next_set,
+            vector=set_ * vectors + vector,
+            partial_sums=rng.integers(-limit, limit, (copies, outputs)),
+        )
+        inputs.apply(sim, sets, rng)
+        sim.evaluate()
+        model.compare(sim)
+        compared += model.tick(inputs) * outputs
+        sim.tick()
+        loaded = np.where(inputs.load, next_set, loaded)
         position += inputs.enable & inputs.valid
         position[inputs.reset] = 0
         loaded[inputs.reset] = -1

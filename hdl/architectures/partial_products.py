@@ -46,6 +46,11 @@ class PartialProducts:
                 self.add(column + i, ~bit)
                 self.constant -= 1 << (column + i)
 
+    def add_selection(self, legs: Sequence[Leg]) -> None:
+        """Add what the legs let pass, an unsigned number."""
+        for column, bit in select(legs).items():
+            self.add(column, bit)
+
     def subtract_selection(self, legs: Sequence[Leg]) -> None:
         """Subtract what the legs let pass, an unsigned number, as AND-OR-invert gates do."""
         for column, bit in select(legs).items():

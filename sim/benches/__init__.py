@@ -11,12 +11,18 @@ from types import ModuleType
 from typing import Any
 
 from dintmac.hdl.designs import Configuration
-from dintmac.sim.benches import dot_product, mac, pe, tile
+from dintmac.sim.benches import dot_product, fused, mac, pe, tile
 
 __all__ = ["BENCHES", "tests_of"]
 
 #: Bench modules by the name of their design.
-BENCHES: dict[str, ModuleType] = {"mac": mac, "dot": dot_product, "pe": pe, "tile": tile}
+BENCHES: dict[str, ModuleType] = {
+    "mac": mac,
+    "dot": dot_product,
+    "pe": pe,
+    "tile": tile,
+    "fused": fused,
+}
 
 
 def tests_of(configuration: Configuration) -> tuple[Callable[[Any], Awaitable[None]], ...]:

@@ -44,7 +44,8 @@ _PARAMETERS = {
 
 _DESIGN_HELP = (
     "mac: multiply-accumulate unit; dot: dot product; pe: weight-stationary processing element; "
-    "tile: systolic tile of processing elements"
+    "tile: systolic tile of processing elements; "
+    "fused: processing element for 4-bit and for INT8 weights"
 )
 
 
@@ -128,7 +129,7 @@ def _add_report(verbs: Verbs) -> None:
         "--design",
         action="append",
         metavar="DESIGN",
-        help=f"{_DESIGN_HELP}; can be repeated (all four if not given)",
+        help=f"{_DESIGN_HELP}; can be repeated (all but fused if not given)",
     )
     verb.add_argument(
         "--target-delay",
@@ -194,18 +195,25 @@ def _targets(target_delays: list[float] | None, library: Library) -> list[float 
 
 
 def _report_configurations(designs: list[str] | None, *, behavioural: bool) -> list[Configuration]:
-    """INT8, INT4 and dINT4 versions of the designs at equal sizes, in every architecture."""
+    """INT8, INT4 and dINT4 versions of the designs at equal sizes, in every architecture.
+
+    ``fused`` takes INT8 in either version, and its sizes are not those of another design.
+    """
     from dintmac.golden.formats import DINT4, INT4, INT8
     from dintmac.hdl.architectures import architectures_of
     from dintmac.hdl.designs import DESIGNS, RESIDENT, Configuration
 
-    return [
+    configurations = [
         Configuration(design, format, architecture.name)
         for design in designs or DESIGNS
+        if design != "fused"
         for format in (INT8, INT4, DINT4)
         for architecture in architectures_of(format, resident=design in RESIDENT)
         if behavioural or architecture.generator is not None
     ]
+    if designs and "fused" in designs:
+        configurations += [Configuration("fused", format) for format in (INT4, DINT4)]
+    return configurations
 
 
 # simulate

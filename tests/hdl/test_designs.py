@@ -9,19 +9,21 @@ SMALL = {
     "dot": {"depth": 16, "lanes": 2},
     "pe": {"depth": 16, "lanes": 2, "outputs": 2},
     "tile": {"depth": 16, "lanes": 2, "outputs": 2, "rows": 2, "columns": 3},
+    "fused": {"depth": 16, "lanes": 2, "outputs": 2},
 }
 
 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_builds_with_all_its_parameters(design):
-    component = Configuration(design, DINT4, "digits", SMALL[design]).build()
+    architecture = "fused" if design == "fused" else "digits"
+    component = Configuration(design, DINT4, architecture, SMALL[design]).build()
     assert component.format is DINT4
     assert {name: getattr(component, name) for name in SMALL[design]} == SMALL[design]
 
 
 def test_latency_is_the_designs_own():
     latencies = [Configuration(d, DINT4, "", SMALL[d]).build().latency for d in DESIGNS]
-    assert latencies == [2, 2, 2, 5]
+    assert latencies == [2, 2, 2, 5, 2]
 
 
 def test_what_is_left_out_takes_its_default():
@@ -39,12 +41,14 @@ def test_a_configuration_has_the_same_name_in_any_order_of_parameters():
 
 
 def test_refuses_unknown_names():
-    with pytest.raises(ValueError, match="design must be one of mac, dot, pe, tile, not 'core'"):
+    with pytest.raises(ValueError, match=r"design must be one of .*, tile, fused, not 'core'"):
         Configuration("core", DINT4)
     with pytest.raises(ValueError, match=r"pe has no carry_save; it has .*, double_buffered"):
         Configuration("pe", DINT4, "", {"carry_save": 1})
     with pytest.raises(ValueError, match="mac has no lanes; it has depth, "):
         Configuration("mac", DINT4, "", {"lanes": 4})
+    with pytest.raises(ValueError, match="architecture of fused must be fused, not 'digits'"):
+        Configuration("fused", DINT4, "digits")
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -63,7 +67,7 @@ def test_refuses_sizes_that_are_no_ints(design, value):
             Configuration(design, DINT4, "", SMALL[design] | {name: value}).build()
 
 
-@pytest.mark.parametrize(("design", "least"), [("dot", 2), ("pe", 2), ("tile", 4)])
+@pytest.mark.parametrize(("design", "least"), [("dot", 2), ("pe", 2), ("tile", 4), ("fused", 2)])
 def test_refuses_a_depth_below_one_pass(design, least):
     with pytest.raises(ValueError, match=f"depth must be at least {least}, .*, not 1"):
         Configuration(design, DINT4, "", SMALL[design] | {"depth": 1}).build()

@@ -83,7 +83,7 @@ def test_equals_the_golden_model_with_every_kind_of_adder(
         shared = shared | {
             name: register(m, value, Const(1), name)
             for name, value in shared.items()
-            if name == "term_n"
+            if name == "term"
         }
     component.connect(m, shared)
     rng = np.random.default_rng(9)
@@ -107,11 +107,11 @@ def test_equals_the_golden_model_with_every_kind_of_adder(
 
     def read(ctx, addend):
         carry = int(rng.integers(0, 1 << (width - 2))) if carry_save else 0
-        ctx.set(component.addend_n, wrap(~addend - carry))
+        ctx.set(component.addend, wrap(architecture.as_added(addend) - carry))
         if not carry_save:
-            return wrap(~ctx.get(component.o_n))
-        ctx.set(component.addend_carry_n, carry)
-        return wrap(~(ctx.get(component.o_n) + ctx.get(component.o_carry_n)))
+            return wrap(architecture.as_added(ctx.get(component.o)))
+        ctx.set(component.addend_carry, carry)
+        return wrap(architecture.as_added(ctx.get(component.o) + ctx.get(component.o_carry)))
 
     def wrap(value):
         half = 1 << (width - 1)

@@ -20,9 +20,11 @@ from dintmac.hdl.yosys import find_yosys
 CASES = [
     pytest.param(Configuration(d, f, a.name), id=f"{d}-{f.name}-{a.name}")
     for d in DESIGNS
+    if d != "fused"
     for f in (INT8, INT4, DINT4)
     for a in architectures_of(f, resident=d in RESIDENT)
 ]
+CASES += [pytest.param(Configuration("fused", f), id=f"fused-{f.name}") for f in (INT4, DINT4)]
 BIG_TILE = Configuration(
     "tile", DINT4, "", {"depth": 64, "lanes": 2, "outputs": 1, "rows": 4, "columns": 5}
 )
@@ -135,6 +137,7 @@ def test_port_map_gives_the_layout_of_vectors():
     sums = ports["o_partial_sums"]
     assert (sums.shape, sums.axes) == ((5, 1), ("column", "output"))
     assert sums.element_bits == DINT4.accumulator_bits(64)
+    assert json.loads(export(BIG_TILE).port_map())["accumulator_bits"] == sums.element_bits
     assert (sums.stream, sums.role, ports["i_ready"].direction) == ("o", "payload", "output")
 
 

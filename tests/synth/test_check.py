@@ -191,3 +191,72 @@ def test_sums_stay_within_the_depth(mapped, netlist_of):
     """A depth of one transfer: longer sums would overflow, as documented."""
     configuration, netlist = mapped("dot", "dint4", lanes=2, depth=2)
     assert check(netlist_of(netlist), configuration).vectors > 4096
+
+
+# Fused processing element
+
+FUSED = {"lanes": 4, "outputs": 2, "depth": 300}
+
+
+@pytest.mark.parametrize("format", ["dint4", "int4"])
+def test_netlists_for_two_precisions_equal_the_golden_model(mapped, netlist_of, format):
+    configuration, netlist = mapped("fused", format, **FUSED)
+    assert check(netlist_of(netlist), configuration).vectors > 100_000
+
+
+def test_a_fused_netlist_of_another_format_is_refused(mapped, netlist_of):
+    _, netlist = mapped("fused", "int4", **FUSED)
+    configuration, _ = mapped("fused", "dint4", **FUSED)
+    with pytest.raises((CheckError, ValueError)):
+        check(netlist_of(netlist), configuration)
+
+
+def fused_outputs_of(module, netlist_of):
+    """What a pair's partial products are for all operands of both modes."""
+    design = types.SimpleNamespace(modules={module.name: module}, top=module.name)
+    sim = Simulation(netlist_of(design), 1 << 17, np.random.default_rng(0))
+    index = np.arange(1 << 17)
+    int8, nibbles, lower = index >> 16, index & 255, index >> 8 & 255
+    # An INT8 weight has one activation; two narrow ones have one each.
+    upper = np.where(int8 == 1, lower, 37 * lower & 255)
+    operands = (lower | 255 - lower << 8) | (upper | 255 - upper << 8) << 16
+    for port, values in (("int8", int8), ("nibbles", nibbles), ("operands", operands)):
+        sim.set(port, values[:, np.newaxis])
+    sim.evaluate()
+    return sim.get("complements")
+
+
+def test_random_faults_of_single_cells_of_a_fused_netlist_are_found(mapped, netlist_of, ge_cells):
+    configuration, netlist = mapped("fused", "dint4", **FUSED)
+    survivors = []
+    for what, name, faulty in faults_of(netlist, ge_cells.models, random.Random(6), 30):
+        try:
+            check(netlist_of(faulty), configuration)
+        except (CheckError, NetlistError):
+            continue
+        # Cells that differ for inputs that never occur are no fault.
+        before, after = netlist.modules[name], faulty.modules[name]
+        alike = name.endswith("_group_partial_products") and np.array_equal(
+            fused_outputs_of(before, netlist_of), fused_outputs_of(after, netlist_of)
+        )
+        if not alike:
+            survivors.append(what)
+    assert survivors == []
+
+
+def test_a_mode_that_does_not_wait_for_the_swap_is_found(mapped, netlist_of):
+    """The inner products see the mode of the shadow weights."""
+    configuration, netlist = mapped("fused", "dint4", **FUSED)
+    name = "fused_fused_processing_element"
+    element = netlist.modules[name]
+    shadow = element.outputs["o_int8"]
+    cells = tuple(
+        dataclasses.replace(cell, pins={**cell.pins, "int8": shadow})
+        if "int8" in cell.pins
+        else cell
+        for cell in element.cells
+    )
+    assert cells != element.cells
+    modules = {**netlist.modules, name: dataclasses.replace(element, cells=cells)}
+    with pytest.raises(CheckError, match="o_partial_sums must be"):
+        check(netlist_of(dataclasses.replace(netlist, modules=modules)), configuration)
