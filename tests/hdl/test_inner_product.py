@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 import numpy as np
 import pytest
-from amaranth.hdl import Const, Module
+from amaranth.hdl import ClockDomain, Const, Module
 from amaranth.sim import Simulator
 
 from dintmac.golden.formats import DINT4, INT4, INT8
@@ -76,6 +76,7 @@ def test_equals_the_golden_model_with_every_kind_of_adder(
         format=format, architecture=architecture, lanes=lanes, fast_adder=fast_adder
     )
     m = Module()
+    m.domains.sync = ClockDomain()
     m.submodules += [component, operands]
     shared = operands.shared
     if tree_register:
