@@ -67,9 +67,9 @@ class InnerProduct(wiring.Component):
     """``o = addend + term + Σ weight[i] × activation[i]``, combinational, modulo ``2 ** width``.
 
     A resident architecture adds its correction of the weights to that. Weights count in hardware
-    units: half steps for dINT, steps for integers. Addend, term and sum are at the ports as the heap
-    adds them, :meth:`Architecture.as_added`: an inverter in the midst of it would hide full adders
-    from synthesis.
+    units: half steps for dINT, steps for integers. Addend, term and sum are at the ports as the
+    heap adds them, :meth:`Architecture.as_added`: an inverter in the midst of it would hide full
+    adders from synthesis.
 
     Parameters
     ----------

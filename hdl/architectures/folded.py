@@ -1,8 +1,8 @@
 """Radix-4 digits whose weight-only part is left to the bias.
 
-The digits are those of :mod:`radix4`, but what the heap takes is unsigned. The activation counts as
-u = a + 128, which is its code with the first bit inverted, so no sign has to be extended; the
-excess is 128 w. A multiple m u is subtracted as it is if negative and as its complement if positive,
+The digits are those of :mod:`radix4`, but what the heap takes is unsigned. The activation counts
+as u = a + 128, which is its code with the first bit inverted, so no sign has to be extended; the
+excess is 128 w. A multiple is subtracted as it is if negative, and as its complement if positive,
 
     −m (255 − u) = m u − 255 m,
 
@@ -89,7 +89,7 @@ def correction(format: Format, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 #: Multiples of the complement in the lowest slot by its two code bits, of digits 0, 1, −2 and −1.
 _LOWEST_SLOT = np.array([0, 1, 0, 0])
-#: In a slot by its three code bits, of digits 0, 1, 1, 2, −2, −1, −1 and 0: two at the first nought.
+#: In a slot by its three code bits, of digits 0, 1, 1, 2, −2, −1, −1, 0: two at the first nought.
 _SLOT = np.array([2, 1, 1, 2, 0, 0, 0, 0])
 #: In dINT4's upper slot, of 0, 1, 1, 2, 0 (the denormals), −1, −1 and 0: one at the last noughts.
 _THREE_WAY_SLOT = np.array([0, 1, 1, 2, 1, 0, 0, 1])

@@ -57,7 +57,9 @@ def generator(format: Format, operands: Value, weights: Sequence[Value]) -> Part
     minus_two = products.define("minus_two", high & ~low)
     minus_one = products.define("minus_one", high & low)
     one = products.define("one", ~high & low)
-    products.subtract_selection([(minus_two, u, top + 1), (minus_one, u, top), (one, complement, top)])
+    products.subtract_selection(
+        [(minus_two, u, top + 1), (minus_one, u, top), (one, complement, top)]
+    )
     return products
 
 
