@@ -2,15 +2,17 @@
 
     python benchmarks/architectures.py --lanes 16 --outputs 4 [--library NAME|PATH ...]
 
-One row an architecture: the area of a processing element for each product and where it goes, then
-the ratios between formats. Dot products stand in a table of their own. Netlists are not checked
-here; ``dintmac report`` checks what it reports.
+Prints the tables of docs/arithmetic.md as Markdown: for each library where the area of a processing
+element goes, then totals and ratios of all libraries side by side, and last, dot products with
+their registers. Netlists are not checked here; ``dintmac report`` checks what it reports.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dintmac.golden.formats import DINT4, INT4, INT8, Format
@@ -28,6 +30,8 @@ _PART_OF_MODULE = (
     (re.compile(r"_operands(_\d+)?$"), "operands"),
     (re.compile(r"_inner_product(_\d+)?$"), "adders"),
 )
+#: The baseline of the field, given everything that dINT4 is given.
+BOOTH = "booth_folded"
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,10 @@ class Row:
     format: Format
     architecture: str
     areas: dict[str, float]
+
+    @property
+    def name(self) -> str:
+        return f"{self.format.name} `{self.architecture}`"
 
     @property
     def total(self) -> float:
@@ -56,25 +64,64 @@ def measure(configuration: Configuration, library: Library, cells: Cells) -> Row
     return Row(configuration.format, configuration.architecture, areas)
 
 
-def print_table(title: str, rows: list[Row], products: int) -> None:
-    """Print areas for each product."""
-    print(f"\n{title}, area for each product")
-    print(f"{'':22}{'total':>9}" + "".join(f"{part:>11}" for part in PARTS))
-    for row in rows:
-        parts = "".join(f"{row.areas[part] / products:11.1f}" for part in PARTS)
-        name = f"{row.format.name} {row.architecture}"
-        print(f"{name:22}{row.total / products:9.1f}{parts}")
+def measure_all(design: str, sizes: dict[str, int], library: Library) -> list[Row]:
+    """A row for each architecture that the design can have."""
+    cells = cells_of(library, Cache())
+    rows = []
+    for format in (INT8, INT4, DINT4):
+        for architecture in architectures_of(format, resident=design == "pe"):
+            if architecture.generator is not None:
+                configuration = Configuration(design, format, architecture.name, sizes)
+                print(f"{configuration.name} in {library.name}", file=sys.stderr, flush=True)
+                rows.append(measure(configuration, library, cells))
+    return rows
 
 
-def print_ratios(rows: list[Row]) -> None:
-    """Print INT8 and INT4 against the smallest dINT4, each with its architecture."""
-    dint4 = min((r for r in rows if r.format == DINT4), key=lambda r: r.total)
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a Markdown table."""
+    print(f"\n| {title} | {' | '.join(columns)} |")
+    print("|---" * (len(columns) + 1) + "|")
     for row in rows:
-        if row.format == INT8:
-            print(f"INT8 {row.architecture} / dINT4 {dint4.architecture}: "
-                  f"{row.total / dint4.total:.3f}")  # fmt: skip
-    int4 = min((r for r in rows if r.format == INT4), key=lambda r: r.total)
-    print(f"dINT4 {dint4.architecture} / INT4 {int4.architecture}: {dint4.total / int4.total:.3f}")
+        print(f"| {' | '.join(row)} |", flush=True)
+
+
+def print_parts(title: str, rows: Sequence[Row], products: int) -> None:
+    """Print the area for each product and where it goes."""
+    print_table(
+        title,
+        ("total", *PARTS),
+        [
+            [row.name, *(f"{area / products:.1f}" for area in (row.total, *row.areas.values()))]
+            for row in rows
+        ],
+    )
+
+
+def print_totals(title: str, tables: dict[str, list[Row]], products: int) -> None:
+    """Print the area for each product, libraries side by side."""
+    lines = zip(*tables.values(), strict=True)
+    cells = [[rows[0].name, *(f"{row.total / products:.1f}" for row in rows)] for rows in lines]
+    print_table(title, list(tables), cells)
+
+
+def print_ratios(title: str, tables: dict[str, list[Row]]) -> None:
+    """Print the ratios between formats, libraries side by side, each with its architecture."""
+    lines = [
+        [f"INT8 `{BOOTH}` / dINT4"],
+        ["smallest INT8 / dINT4"],
+        ["dINT4 / smallest INT4"],
+    ]
+    for rows in tables.values():
+        int8, int4, dint4 = (_smallest(rows, format) for format in (INT8, INT4, DINT4))
+        (booth,) = (row for row in rows if row.architecture == BOOTH)
+        lines[0].append(f"{booth.total / dint4.total:.3f}")
+        lines[1].append(f"{int8.total / dint4.total:.3f} (`{int8.architecture}`)")
+        lines[2].append(f"{dint4.total / int4.total:.3f} (`{int4.architecture}`)")
+    print_table(title, list(tables), lines)
+
+
+def _smallest(rows: Sequence[Row], format: Format) -> Row:
+    return min((row for row in rows if row.format == format), key=lambda row: row.total)
 
 
 def main() -> None:
@@ -84,23 +131,18 @@ def main() -> None:
     parser.add_argument("--outputs", type=int, default=4)
     parser.add_argument("--library", action="append", metavar="NAME|PATH")
     arguments = parser.parse_args()
-    designs = {
-        "dot": {"lanes": arguments.lanes},
-        "pe": {"lanes": arguments.lanes, "outputs": arguments.outputs},
-    }
-    for library in find_libraries(arguments.library):
-        cells = cells_of(library, Cache())
-        for design, sizes in designs.items():
-            rows = [
-                measure(Configuration(design, format, architecture.name, sizes), library, cells)
-                for format in (INT8, INT4, DINT4)
-                for architecture in architectures_of(format, resident=design == "pe")
-                if architecture.generator is not None
-            ]
-            size = " × ".join(map(str, sizes.values()))
-            title = f"{library.name}, {design} {size}"
-            print_table(title, rows, sizes["lanes"] * sizes.get("outputs", 1))
-            print_ratios(rows)
+    sizes = {"lanes": arguments.lanes, "outputs": arguments.outputs}
+    size, products = f"{arguments.lanes} × {arguments.outputs}", arguments.lanes * arguments.outputs
+    libraries = find_libraries(arguments.library)
+    elements = {}
+    for library in libraries:
+        elements[library.name] = measure_all("pe", sizes, library)
+        print_parts(f"{size}, {library.name}", elements[library.name], products)
+    print_totals(f"{size}, totals", elements, products)
+    print_ratios(size, elements)
+    lanes = {"lanes": arguments.lanes}
+    dots = {library.name: measure_all("dot", lanes, library) for library in libraries}
+    print_totals(f"dot product, {arguments.lanes} lanes", dots, 1)
 
 
 if __name__ == "__main__":

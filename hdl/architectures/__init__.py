@@ -152,6 +152,16 @@ ARCHITECTURES = {
             operands=pair.operands,
         ),
         Architecture(
+            "pair_folded",
+            "pair, with all that depends on the weights alone left to the bias",
+            pair.folded_generator,
+            lambda format: not format.is_dint,
+            group=2,
+            operands=pair.folded_operands,
+            group_correction=pair.correction,
+            adds_complements=False,
+        ),
+        Architecture(
             "booth_folded",
             "booth, with all that depends on the weight alone left to the bias",
             folded.generator,

@@ -1,8 +1,8 @@
 """Radix-4 digits whose weight-only part is left to the bias.
 
-The digits are those of :mod:`radix4`, but what the heap takes is unsigned. The activation counts as
-u = a + 128, which is its code with the first bit inverted, so no sign has to be extended; the
-excess is 128 w. A multiple m u is subtracted as it is if negative, as its complement if positive,
+The digits are those of :mod:`radix4`, but what the heap takes is unsigned. The activation counts
+as u = a + 128, which is its code with the first bit inverted, so no sign has to be extended; the
+excess is 128 w. A multiple is subtracted as it is if negative, and as its complement if positive,
 
     −m (255 − u) = m u − 255 m,
 

@@ -64,7 +64,10 @@ class PartialProducts:
 
 
 def select(legs: Sequence[Leg]) -> dict[int, Value]:
-    """The bit at each column that any leg reaches; no more than one control may be high."""
+    """The bit at each column that any leg reaches.
+
+    Of legs that are on at once, no two may pass a one to the same column.
+    """
     columns: dict[int, Value] = {}
     for control, bits, shift in legs:
         for i, bit in enumerate(bits):
