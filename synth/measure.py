@@ -28,6 +28,7 @@ from dintmac.synth.energy import has_products, measure_energy, part_of
 from dintmac.synth.liberty import Library
 from dintmac.synth.netlist import Netlist
 from dintmac.synth.records import AreaSplit, Power, Record
+from dintmac.synth.stimuli import measurable
 from dintmac.synth.synthesis import Mapped, recipe_sources, synthesize
 from dintmac.synth.targets import synthesize_within
 from dintmac.synth.timing import Timing, TimingError, boundary_of, delay_missing, find_sta
@@ -63,7 +64,7 @@ def measure(
         area. The record is of the fastest netlist where none is fast enough.
     data : mapping of str to Workload, optional
         What energy is measured on, by the name of the format; without a workload of the design's
-        format, and for tiles, there is no energy.
+        format, and for designs that :func:`measurable` excludes, there is no energy.
     store : Cache, optional
         The user's cache folder by default. A record that is there is not measured again.
 
@@ -217,8 +218,8 @@ def tools() -> dict[str, str]:
 
 
 def _workload(configuration: Configuration, data: Data | None) -> Workload | None:
-    """The workload for a design, if its energy is to be measured."""
-    return None if configuration.design == "tile" else (data or {}).get(configuration.format.name)
+    """The workload for a design, if its energy is to be measured and can be."""
+    return (data or {}).get(configuration.format.name) if measurable(configuration) else None
 
 
 def _check_target(target_delay_ns: float | None, library: Library) -> None:

@@ -27,7 +27,7 @@ from dintmac.golden.formats import Format
 from dintmac.golden.workload import Workload, quantized
 from dintmac.hdl.designs import Configuration
 
-__all__ = ["VECTORS", "Inputs", "Stimulus", "gaussian", "stimulus"]
+__all__ = ["VECTORS", "Inputs", "Stimulus", "gaussian", "measurable", "stimulus"]
 
 #: Vectors that a processing element multiplies with one set of weights.
 VECTORS = 128
@@ -75,18 +75,29 @@ class Stimulus:
         return self.configuration.parameters.get(name, 1)
 
 
+def measurable(configuration: Configuration) -> bool:
+    """Whether there are stimuli for a design: ``mac``, ``dot``, and ``pe`` if double-buffered."""
+    is_element = configuration.design == "pe"
+    return configuration.design in ("mac", "dot") or (
+        is_element and bool(configuration.parameters.get("double_buffered", 1))
+    )
+
+
 def stimulus(workload: Workload, configuration: Configuration, copies: int) -> Stimulus:
     """How copies of a design share a matrix product.
 
     Raises
     ------
     ValueError
-        If the format is another, the design is a tile, or the product has fewer columns than the
+        If the format is another, the design is not measurable, or the product has fewer columns than the
         design has lanes, fewer rows than it has outputs, or sums longer than its depth.
     """
     sizes = configuration.parameters
-    if configuration.design == "tile":
-        raise ValueError("energy must be measured of a mac, a dot or a pe, not of a 'tile'")
+    if not measurable(configuration):
+        raise ValueError(
+            "energy must be measured of a mac, a dot or a double-buffered pe, "
+            f"not of {configuration.name}"
+        )
     if workload.format != configuration.format:
         raise ValueError(
             f"the workload must be {configuration.format.name} as the design is, "
@@ -100,7 +111,9 @@ def stimulus(workload: Workload, configuration: Configuration, copies: int) -> S
             f"{workload.weights.shape}"
         )
     macs = lanes * sizes.get("outputs", 1)
-    warm_up = _ELEMENT_WARM_UP if configuration.design == "pe" else depth // lanes + 3
+    # Load and swap, or whole sums, and what is under way.
+    latency = configuration.build().latency
+    warm_up = latency + (2 if configuration.design == "pe" else depth // lanes + 1)
     return Stimulus(workload, configuration, copies, warm_up, macs)
 
 
@@ -136,12 +149,10 @@ def _dot_product_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
 
 # Processing element
 
-#: Load, swap, and two cycles until the sums of the first vector are there.
-_ELEMENT_WARM_UP = 4
-
 
 def _element_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
     position = _spread(stimulus, VECTORS) + cycle
+    delay = stimulus.configuration.build().latency - 1
     phase = position % VECTORS
     flag = np.ones(stimulus.copies, dtype=np.uint8)
     return {
@@ -152,8 +163,8 @@ def _element_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
         "i_swap": ((phase == 0) | (cycle == 1)).astype(np.uint8),
         "i_weights": _element_weights(stimulus, position + 1),
         "i_activations": _element_activations(stimulus, position),
-        # A vector's partial sums come a cycle after it.
-        "i_partial_sums": _element_partial_sums(stimulus, np.maximum(position - 1, 0)),
+        # A vector's partial sums come when the products are to be added to them.
+        "i_partial_sums": _element_partial_sums(stimulus, np.maximum(position - delay, 0)),
     }
 
 
