@@ -119,15 +119,16 @@ def test_pairs_add_up_to_products_of_every_code_in_one_lane(format, architecture
     assert Group(format, architecture).wrong(cases) == []
 
 
-def test_pairs_of_4_bit_weights_add_up_to_every_sum_of_products():
+@pytest.mark.parametrize("name", ["pair", "pair_folded"])
+def test_pairs_of_4_bit_weights_add_up_to_every_sum_of_products(name):
     """All pairs of weights, with activations at corners in one lane and a stride in the other."""
     cases = itertools.product(
         itertools.product(CORNERS, SOME), itertools.product(range(16), range(16))
     )
-    assert Group(INT4, ARCHITECTURES["pair"]).wrong(cases) == []
+    assert Group(INT4, ARCHITECTURES[name]).wrong(cases) == []
 
 
-@pytest.mark.parametrize("name", ["pair", "fip"])
+@pytest.mark.parametrize("name", ["pair", "pair_folded", "fip"])
 def test_pairs_of_8_bit_weights_add_up_to_sums_of_products(name):
     """All corners of both lanes, and 10,000 at random."""
     rng = np.random.default_rng(3)
@@ -182,6 +183,7 @@ def test_behavioural_product_is_every_product(format):
         (INT8, "booth_folded", 36),
         (INT8, "r4n", 36),
         (INT8, "pair", 72),
+        (INT8, "pair_folded", 72),
         (INT8, "baugh_wooley", 64),
     ],
 )
