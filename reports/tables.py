@@ -14,7 +14,7 @@ from dintmac.reports.labels import (
     number,
     times,
 )
-from dintmac.synth.records import Ratio, Record
+from dintmac.synth.records import Ratio, Record, Variant
 
 __all__ = ["Group", "Table", "library_table", "ratio_table"]
 
@@ -119,12 +119,14 @@ def _cells(record: Record, ratios: Sequence[Ratio]) -> tuple[str, ...]:
 
 def _ratios(record: Record, ratios: Sequence[Ratio]) -> str:
     """Ratios of which a record is the candidate, each with its baseline: those of least areas."""
+    here = (record.library, record.design, record.parameters)
+    side = Variant(record.format, record.architecture)
     texts = [
         _spaced(times(r.ratio), netlist(r.baseline), "" if r.metric == "area" else f"({r.metric})")
         for r in ratios
-        if record.target_delay_ns is None
-        and (r.library, r.design, r.parameters) == (record.library, record.design, record.parameters)
-        and (r.candidate.format, r.candidate.architecture) == (record.format, record.architecture)
+        if (r.library, r.design, r.parameters) == here
+        and r.candidate == side
+        and record.target_delay_ns is None
     ]
     return "; ".join(texts) or DASH
 
