@@ -15,7 +15,7 @@ from dintmac.reports.labels import (
     number,
     times,
 )
-from dintmac.synth.ratios import Ratio
+from dintmac.synth.ratios import Ratio, Variant
 from dintmac.synth.records import Record
 
 __all__ = ["Group", "Table", "baseline_tables", "library_table", "ratio_table"]
@@ -149,14 +149,14 @@ def _cells(record: Record, ratios: Sequence[Ratio]) -> tuple[str, ...]:
 
 def _ratios(record: Record, ratios: Sequence[Ratio]) -> str:
     """Ratios of which a record is the candidate, each with its strongest baseline."""
+    here = (record.library, record.design, record.parameters, record.target_delay_ns)
+    side = Variant(record.format, record.architecture)
     texts = [
         _spaced(times(r.ratio), netlist(r.baseline), "" if r.metric == "area" else f"({r.metric})")
         for r in ratios
-        if r.strongest
-        and r.delay_ns == record.target_delay_ns
-        and (r.library, r.design, r.parameters)
-        == (record.library, record.design, record.parameters)
-        and (r.candidate.format, r.candidate.architecture) == (record.format, record.architecture)
+        if (r.library, r.design, r.parameters, r.delay_ns) == here
+        and r.candidate == side
+        and r.strongest
     ]
     return "; ".join(texts) or DASH
 

@@ -89,8 +89,8 @@ def stimulus(workload: Workload, configuration: Configuration, copies: int) -> S
     Raises
     ------
     ValueError
-        If the format is another, the design is not measurable, or the product has fewer columns than the
-        design has lanes, fewer rows than it has outputs, or sums longer than its depth.
+        If the format is another, the design is not measurable, or the product has fewer columns
+        than the design has lanes, fewer rows than it has outputs, or sums longer than its depth.
     """
     sizes = configuration.parameters
     if not measurable(configuration):

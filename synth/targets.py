@@ -15,14 +15,17 @@ __all__ = ["synthesize_within"]
 
 #: What is tried, from the smallest to the fastest. Full-adder cells are smaller than logic that
 #: does the same, but no mapper sees through them: tight targets take logic alone, in one module.
-_TRIALS = (
-    (Preparation(flat=False, adders=True), ("compact", "shallow")),
-    (Preparation(flat=True, adders=False), ("compact", "shallow", "branching")),
+_PREPARATIONS = (
+    Preparation(flat=False, adders=True),
+    Preparation(flat=True, adders=False),
 )
+_SCRIPTS = ("choices", "branching")
 
-#: Each script runs so often: first with the target as its budget, then with its budget corrected by
-#: what it missed the target by.
+#: Each script runs so often: first with the target as its budget, then with its budget corrected
+#: by what it missed the target by.
 _ROUNDS = 3
+#: What a budget is cut by beyond that, in parts of the target.
+_MARGIN = 0.02
 
 _Result = tuple[Mapped, Timing]
 
@@ -62,14 +65,14 @@ def synthesize_within(
         return missed, timing.delay_ns if missed else netlist.area(cells)
 
     best = timed([synthesize(export, library, cells)])[0]
-    for preparation, scripts in _TRIALS:
+    for preparation in _PREPARATIONS:
         if best[1].delay_ns <= target_ns:
             break
 
         def run(attempts: list[Attempt], preparation: Preparation = preparation) -> list[_Result]:
             return timed(map_design(export, library, cells, attempts, preparation, boundary))
 
-        attempts = [Attempt(script, target_ns) for script in scripts]
+        attempts = [Attempt(script, target_ns) for script in _SCRIPTS]
         best = min([best, *_rounds(run, attempts, target_ns)], key=rank)
     return best
 
@@ -78,15 +81,19 @@ def _rounds(
     run: Callable[[list[Attempt]], list[_Result]], attempts: list[Attempt], target_ns: float
 ) -> Iterator[_Result]:
     """Results of attempts and of the same attempts with corrected budgets."""
-    last: dict[str, float] = {}
     for _ in range(_ROUNDS):
-        results = run(attempts) if attempts else []
+        results = run(attempts)
         yield from results
-        delays = {a.script: t.delay_ns for a, (_, t) in zip(attempts, results, strict=True)}
-        # Where a second budget made no difference, a third will not.
         attempts = [
-            replace(a, budget_ns=max(a.budget_ns + target_ns - delays[a.script], 0.0))
-            for a in attempts
-            if delays[a.script] != last.get(a.script)
+            corrected
+            for attempt, (_, timing) in zip(attempts, results, strict=True)
+            if (corrected := _corrected(attempt, target_ns - timing.delay_ns, target_ns)) != attempt
         ]
-        last = delays
+        if not attempts:
+            return
+
+
+def _corrected(attempt: Attempt, slack_ns: float, target_ns: float) -> Attempt:
+    """What is left is given back; what was missed is cut, and a little more."""
+    correction = slack_ns if slack_ns >= 0 else slack_ns - _MARGIN * target_ns
+    return replace(attempt, budget_ns=max(0.0, attempt.budget_ns + correction))

@@ -73,13 +73,13 @@ def timed_liberty():
     return _timed_liberty
 
 
-_LOADS = (0.0, 100.0)
+_LOADS = (0.0, 10.0, 100.0)
 
 
 def _timed_liberty(*, ps: bool = False, pf: bool = True) -> str:
     """A Liberty library so simple that delays in it can be worked out by hand.
 
-    A cell's delay is a constant and so much for each fF of load; slews are nought. In ps and fF:
+    A cell's delay is a constant and so much for each fF of load, whatever the slew. In ps and fF:
 
     =====  =================  ==========  ==================
     cell   input capacitance  delay       set-up
@@ -94,13 +94,15 @@ def _timed_liberty(*, ps: bool = False, pf: bool = True) -> str:
     """
     time, load = (1.0 if ps else 1e-3), (1e-3 if pf else 1.0)
 
+    def table(constant: float, slope: float) -> str:
+        row = ", ".join(f"{time * (constant + slope * c):.6g}" for c in _LOADS)
+        return f'values ("{row}", "{row}", "{row}");'
+
     def arc(pin: str, constant: float, slope: float, kind: str) -> str:
-        delays = " ".join(f"{time * (constant + slope * c):.6g}," for c in _LOADS).rstrip(",")
-        rows = f'values ("{delays}", "{delays}");'
-        slews = 'values ("0, 0", "0, 0");'
+        delays, slews = table(constant, slope), table(5, 1)
         return (
             f'timing () {{ related_pin : "{pin}"; {kind}'
-            f" cell_rise (t) {{ {rows} }} cell_fall (t) {{ {rows} }}"
+            f" cell_rise (t) {{ {delays} }} cell_fall (t) {{ {delays} }}"
             f" rise_transition (t) {{ {slews} }} fall_transition (t) {{ {slews} }} }}"
         )
 
@@ -132,7 +134,8 @@ def _timed_liberty(*, ps: bool = False, pf: bool = True) -> str:
   output_threshold_pct_rise : 50; output_threshold_pct_fall : 50;
   lu_table_template (t) {{
     variable_1 : input_net_transition; variable_2 : total_output_net_capacitance;
-    index_1 ("0, {1000 * time}"); index_2 ("{_LOADS[0] * load}, {_LOADS[1] * load}");
+    index_1 ("0, {10 * time}, {1000 * time}");
+    index_2 ("{", ".join(f"{c * load:.6g}" for c in _LOADS)}");
   }}
   wire_load ("huge") {{ capacitance : {1000 * load}; resistance : 0; slope : 1;
     fanout_length (1, 1); }}
