@@ -118,7 +118,7 @@ def _error_factors(hessian: NDArray[np.float64], damping: float) -> NDArray[np.f
     return np.triu(upper / np.diag(upper)[:, np.newaxis], 1)
 
 
-def _triangular_inverse(lower: NDArray[np.float64]) -> NDArray[np.float64]:
+def _triangular_inverse(lower: NDArray[np.floating]) -> NDArray[np.floating]:
     """Inverse of a lower triangular matrix, at a third of the cost of that of any matrix."""
     size = len(lower)
     if size <= BLOCK:
