@@ -8,7 +8,6 @@ columns that are still to come, so that the error of the layer's outputs on cali
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,11 +115,10 @@ def _error_factors(hessian: NDArray[np.float64], damping: float) -> NDArray[np.f
     except np.linalg.LinAlgError as error:
         raise ValueError("hessian must be positive semidefinite") from error
     upper = _triangular_inverse(lower)[::-1, ::-1]
-    factors: NDArray[np.float64] = np.triu(upper / np.diag(upper)[:, np.newaxis], 1)
-    return factors
+    return np.triu(upper / np.diag(upper)[:, np.newaxis], 1)
 
 
-def _triangular_inverse(lower: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def _triangular_inverse(lower: NDArray[np.floating]) -> NDArray[np.floating]:
     """Inverse of a lower triangular matrix, at a third of the cost of that of any matrix."""
     size = len(lower)
     if size <= BLOCK:

@@ -181,14 +181,14 @@ def _scores(scores: dict[str, float], names: Sequence[str]) -> Iterator[str]:
 def _render(evaluation: Evaluation) -> dict[str, bytes]:
     """The contents of all files but evaluate.json, by name."""
     errors, scores = _error_panels(evaluation.rows), _score_panels(evaluation)
-    layers = _layer_panel(evaluation.rows)
+    layers = _layer_panels(evaluation.rows)
     ranges = _range_panel(evaluation.ranges) if evaluation.ranges else None
     values = {
         "model": evaluation.model,
         "table": evaluation_table(evaluation),
         "errors_text": " ".join(panel.text for panel in errors),
         "scores_text": " ".join(panel.text for panel in scores),
-        "layers_text": layers.text,
+        "layers_text": " ".join(panel.text for panel in layers),
         "ranges_text": ranges.text if ranges else "",
         "range_table": _range_table(evaluation.ranges) if ranges else None,
         "conclusion": " ".join(_conclusion(evaluation.ranges)),
@@ -201,7 +201,7 @@ def _render(evaluation: Evaluation) -> dict[str, bytes]:
     contents = {
         "evaluate.md": render_markdown(values, "evaluate.md.jinja").encode(),
         "errors.png": draw(errors, "png", columns=2),
-        "layers.png": draw([layers], "png"),
+        "layers.png": draw(layers, "png"),
         "scores.png": draw(scores, "png", columns=2),
     }
     return contents | ({"ranges.png": draw([ranges], "png")} if ranges else {})
@@ -251,21 +251,24 @@ def _score_panel(evaluation: Evaluation, name: str) -> BarPanel:
     return BarPanel(score.title, score.axis, (name,), bars)
 
 
-def _layer_panel(rows: Sequence[Row]) -> LinePanel:
-    several = len({_heading(row) for row in rows}) > 1
-    return LinePanel(
-        "Error by layer",
-        "linear layer, in the order of the forward pass",
-        "y, %",
-        tuple(
-            Line(
-                f"{row.variant.format}, {_heading(row)}:" if several else row.variant.format,
-                row.variant.method,
-                tuple(100 * error.total for error in row.layers.values()),
-            )
-            for row in rows
-        ),
-    )
+def _layer_panels(rows: Sequence[Row]) -> list[LinePanel]:
+    """The error by layer, a panel for each kind of scales."""
+    return [
+        LinePanel(
+            f"Error by layer: {heading}",
+            "linear layer, in the order of the forward pass",
+            "y, %",
+            tuple(
+                Line(
+                    row.variant.format,
+                    row.variant.method,
+                    tuple(100 * error.total for error in row.layers.values()),
+                )
+                for row in group
+            ),
+        )
+        for heading, group in grouped(rows, _heading).items()
+    ]
 
 
 def _range_panel(ranges: Sequence[ActivationRange]) -> LinePanel:

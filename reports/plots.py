@@ -184,7 +184,7 @@ def _draw_bars(axes: Axes, panel: BarPanel) -> None:
 
 
 def _draw_lines(axes: Axes, panel: LinePanel) -> None:
-    from matplotlib.ticker import LogLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator
 
     headings = list(dict.fromkeys(line.heading for line in panel.lines))
     labels = list(dict.fromkeys(line.label for line in panel.lines))
@@ -197,6 +197,7 @@ def _draw_lines(axes: Axes, panel: LinePanel) -> None:
             linewidth=1.1,
             label=_plain(f"{line.heading} {line.label}"),
         )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_yscale("log")
     axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
