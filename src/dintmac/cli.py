@@ -19,6 +19,7 @@ from dintmac.model_verbs import add_evaluate, add_quantize
 
 if TYPE_CHECKING:
     from dintmac.golden.formats import Format
+    from dintmac.golden.workload import Workload
     from dintmac.hdl.designs import Configuration
     from dintmac.sim.simulators import Simulator
     from dintmac.synth.liberty import Library
@@ -132,6 +133,20 @@ def _add_report(verbs: Verbs) -> None:
         help=f"{_DESIGN_HELP}; can be repeated (all but fused if not given)",
     )
     verb.add_argument(
+        "--growth",
+        action="store_true",
+        help="measure more sizes of dot product and processing element as well, in the "
+        "architectures that are smallest there",
+    )
+    verb.add_argument(
+        "--workload",
+        action="append",
+        type=Path,
+        metavar="FILE.npz",
+        help="what energy is measured on, a file for each format (examples/minilm_workload.py "
+        "makes some); can be repeated (Gaussian data if not given)",
+    )
+    verb.add_argument(
         "--target-delay",
         action="append",
         type=float,
@@ -161,6 +176,9 @@ def _report(options: argparse.Namespace) -> int:
     names = options.library or (["ge"] if options.quick else None)
     libraries = find_libraries(names)
     configurations = _report_configurations(options.design, behavioural=options.behavioural)
+    if options.growth:
+        configurations += _growth_configurations()
+    data = _report_data(options.workload)
     targets = {library: _targets(options.target_delay, library) for library in libraries}
     if options.target_delay and not any(len(t) > 1 for t in targets.values()):
         raise ValueError(
@@ -177,6 +195,7 @@ def _report(options: argparse.Namespace) -> int:
         with bar("measuring netlists", len(jobs)) as (progress, task):
             records = measure_all(
                 jobs,
+                data=data,
                 workers=options.jobs,
                 progress=lambda done, total, record: progress.update(task, completed=done),
             )
@@ -192,6 +211,38 @@ def _targets(target_delays: list[float] | None, library: Library) -> list[float 
     from dintmac.synth.timing import has_delays
 
     return [None, *(target_delays or [])] if has_delays(library) else [None]
+
+
+def _report_data(paths: list[Path] | None) -> dict[str, Workload]:
+    """Workloads by the name of their format: those of files, or Gaussian ones."""
+    from dintmac.golden.formats import DINT4, INT4, INT8
+    from dintmac.golden.workload import load
+    from dintmac.synth.stimuli import gaussian
+
+    workloads = map(load, paths) if paths else map(gaussian, (INT8, INT4, DINT4))
+    return {workload.format.name: workload for workload in workloads}
+
+
+def _growth_configurations() -> list[Configuration]:
+    """Other sizes than the default ones; without architectures that others always beat."""
+    from dintmac.golden.formats import DINT4, INT4, INT8
+    from dintmac.hdl.architectures import architectures_of
+    from dintmac.hdl.designs import Configuration
+
+    sizes: list[tuple[str, dict[str, int]]] = [
+        ("dot", {"lanes": 4}),
+        ("dot", {"lanes": 64}),
+        ("pe", {"lanes": 16, "outputs": 4, "double_buffered": 0}),
+        ("pe", {"lanes": 32, "outputs": 8}),
+    ]
+    return [
+        Configuration(design, format, architecture.name, parameters)
+        for design, parameters in sizes
+        for format in (INT8, INT4, DINT4)
+        for architecture in architectures_of(format, resident=design == "pe")
+        if architecture.is_resident == (design == "pe")
+        and architecture.name not in ("baugh_wooley", "behavioural")
+    ]
 
 
 def _report_configurations(designs: list[str] | None, *, behavioural: bool) -> list[Configuration]:
