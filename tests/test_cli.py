@@ -62,7 +62,7 @@ def assert_refused(done, sentence, folder):
 
 def test_help_names_every_verb_and_every_option_has_help(dintmac):
     overview = dintmac("--help").stdout
-    for verb in ("report", "simulate", "verilog", "doctor"):
+    for verb in ("report", "simulate", "verilog", "quantize", "evaluate", "doctor"):
         assert re.search(rf"(?m)^    {verb} ", overview)
         done = dintmac(verb, "--help")
         assert done.returncode == 0
