@@ -206,14 +206,18 @@ def _split(
 def _dint4(lower: _Lane, upper: _Lane, int8: Value) -> dict[int, PartialProducts]:
     low_shift, high_shift = _SHIFTS[DINT4]
     fixed, low, high = PartialProducts(), PartialProducts(), PartialProducts()
-    minus_one, zero = lower.nibble[2:] == 0, lower.nibble[2:] == 1
-    negative = fixed.define("negative", minus_one | (zero & lower.nibble[1]))
     _add_low_slot(fixed, lower, int8)
     _add_high_slot(fixed, lower, int8)
-    minus_one, zero = upper.nibble[2:] == 0, upper.nibble[2:] == 1
-    _add_low_slot(low, upper, int8, plus_two=int8 & (minus_one | (zero & negative)))
+    negative = fixed.define("lane_negative", _is_negative(lower.nibble, lower.nibble[1]))
+    _add_low_slot(low, upper, int8, plus_two=int8 & _is_negative(upper.nibble, negative))
     _add_high_slot(high, upper, int8)
     return {0: fixed, low_shift: low, high_shift: high}
+
+
+def _is_negative(nibble: Value, below: Value) -> Value:
+    """Whether the high digit is, or is nought and what stands ``below`` it is negative."""
+    minus_one, nought = ~nibble[3] & ~nibble[2], ~nibble[3] & nibble[2]
+    return minus_one | (nought & below)
 
 
 def _denormal(lane: _Lane, int8: Value) -> Value:
