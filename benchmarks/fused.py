@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 
-from architectures import Row, measure, print_table
+from architectures import Row, measure, print_parts
 
 from dintmac.golden.formats import DINT4, INT4, INT8, Format
 from dintmac.hdl.designs import Configuration
@@ -50,7 +50,7 @@ def main() -> None:
     for library in find_libraries(arguments.library):
         baselines, fused, pure = rows_of(library, arguments.pairs, arguments.outputs)
         title = f"{library.name}, {arguments.pairs} pairs × {arguments.outputs}"
-        print_table(title, baselines + fused + pure, products)
+        print_parts(title, baselines + fused + pure, products)
         for candidate in fused + pure:
             name = f"{candidate.format.name} {candidate.architecture}"
             for baseline in baselines:
