@@ -93,6 +93,25 @@ class BitHeap:
         self.add_bit(~bits[-1], len(bits) - 1, arrival=arrival)
         self.add_constant(-1 << (len(bits) - 1))
 
+    def times(self, factor: int) -> BitHeap:
+        """A heap of ``factor`` times the sum: every bit once for each one of the factor.
+
+        Raises
+        ------
+        ValueError
+            If ``factor`` is negative.
+        """
+        if factor < 0:
+            raise ValueError(f"factor must not be negative, not {factor!r}")
+        heap = BitHeap(self.width)
+        heap.add_constant(self._constant * factor)
+        for shift in range(factor.bit_length()):
+            if factor >> shift & 1:
+                for column, bits in enumerate(self._columns):
+                    for arrival, _, bit in bits:
+                        heap.add_bit(bit, column + shift, arrival=arrival)
+        return heap
+
     def compress(self, m: Module, rows: int = 2) -> None:
         """Build adders in ``m`` until no column has more than ``rows`` bits, its constant included.
 

@@ -13,7 +13,7 @@ from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import Architecture
 from dintmac.hdl.bit_heap import BitHeap
 from dintmac.hdl.hierarchy import place
-from dintmac.hdl.operands import operands_layout, term_shape
+from dintmac.hdl.operands import operands_layout, term_constant, term_rows, term_shape
 
 __all__ = ["GroupPartialProducts", "InnerProduct", "weights_layout"]
 
@@ -144,7 +144,8 @@ class InnerProduct(wiring.Component):
             "o": Out(signed(width)),
         }
         if architecture.activation_term is not None:
-            members["term"] = In(term_shape(format, architecture, lanes))
+            shape = term_rows if fast_adder else term_shape
+            members["term"] = In(shape(format, architecture, lanes))
         if tree_register:
             members["enable"] = In(1)
         if carry_save:
@@ -192,9 +193,19 @@ class InnerProduct(wiring.Component):
         heap.add_signed(self.addend)
         if self._carry_save:
             heap.add_signed(self.addend_carry)
-        if self._architecture.activation_term is not None:
+        if self._architecture.activation_term is None:
+            return
+        complements = self._architecture.adds_complements
+        if not self._fast_adder:
             heap.add_signed(self.term)
-            heap.add_constant(int(self._architecture.adds_complements))
+            heap.add_constant(int(complements))
+            return
+        for row in self.term:
+            for column, bit in enumerate(row):
+                heap.add_bit(bit, column)
+            heap.add_constant(1 - (1 << len(row)) if complements else 0)
+        constant = term_constant(self._format, self._architecture, len(self.weights))
+        heap.add_constant(-constant if complements else constant)
 
     def _add_products(self, heap: BitHeap, m: Module, platform: object) -> None:
         complements = self._architecture.adds_complements

@@ -11,7 +11,14 @@ from dintmac.golden.formats import ACTIVATION_BITS, Format
 from dintmac.hdl.architectures import Architecture, PartialProducts
 from dintmac.hdl.bit_heap import BitHeap
 
-__all__ = ["Operands", "activations_layout", "operands_layout", "term_shape"]
+__all__ = [
+    "Operands",
+    "activations_layout",
+    "operands_layout",
+    "term_constant",
+    "term_rows",
+    "term_shape",
+]
 
 
 def activations_layout(lanes: int) -> data.ArrayLayout:
@@ -33,6 +40,21 @@ def term_shape(format: Format, architecture: Architecture, lanes: int) -> Shape:
     return signed(max((-low * scale - 1).bit_length(), (high * scale).bit_length()) + 1)
 
 
+def term_rows(format: Format, architecture: Architecture, lanes: int) -> data.ArrayLayout:
+    """The shape of the activation terms of ``lanes`` lanes as two rows, less their constant."""
+    assert architecture.activation_term is not None
+    low, high = architecture.activation_term(_some_activations(architecture)).range
+    scale = -(-lanes // architecture.group) * architecture.activation_factor(format)
+    return data.ArrayLayout(((high - low) * scale).bit_length(), 2)
+
+
+def term_constant(format: Format, architecture: Architecture, lanes: int) -> int:
+    """The constant of the activation terms of ``lanes`` lanes."""
+    assert architecture.activation_term is not None
+    constant = architecture.activation_term(_some_activations(architecture)).constant
+    return constant * -(-lanes // architecture.group) * architecture.activation_factor(format)
+
+
 class Operands(wiring.Component):
     """Operands and activation term of an architecture, combinational.
 
@@ -44,7 +66,7 @@ class Operands(wiring.Component):
     lanes : int
         A last group that is not full is filled with noughts.
     fast_adder : int
-        Whether the term is added up with parallel-prefix adders (1) or ripples (0).
+        Whether the term is left in carry-save form (1) or its carries ripple (0).
 
     Members
     -------
@@ -53,7 +75,8 @@ class Operands(wiring.Component):
         What an :class:`InnerProduct` takes in the place of the activations.
     term : Out(signed)
         What it has to add, or the complement if that is what its heap adds; only where the
-        architecture has an activation term.
+        architecture has an activation term. With ``fast_adder`` it is two rows, or their
+        complements, whose sum it has to add with :func:`term_constant`.
     """
 
     def __init__(
@@ -68,7 +91,8 @@ class Operands(wiring.Component):
             "operands": Out(operands_layout(architecture, lanes)),
         }
         if architecture.activation_term is not None:
-            members["term"] = Out(term_shape(format, architecture, lanes))
+            shape = term_rows if fast_adder else term_shape
+            members["term"] = Out(shape(format, architecture, lanes))
         super().__init__(members)
 
     @property
@@ -86,7 +110,9 @@ class Operands(wiring.Component):
             m.d.comb += output.eq(self._architecture.operands(group))
         if self._architecture.activation_term is not None:
             terms = [self._architecture.activation_term(group) for group in groups]
-            m.d.comb += self.term.eq(self._architecture.as_added(self._sum(m, terms)))
+            m.d.comb += [s.eq(value) for term in terms for s, value in term.definitions]
+            total = Cat(self._rows(m, terms)) if self._fast_adder else self._sum(m, terms)
+            m.d.comb += Value.cast(self.term).eq(self._architecture.as_added(total))
         return m
 
     def _sum(self, m: Module, terms: list[PartialProducts]) -> Value:
@@ -94,28 +120,26 @@ class Operands(wiring.Component):
         factor = self._architecture.activation_factor(self._format)
         low = sum(term.range[0] for term in terms)
         high = sum(term.range[1] for term in terms)
-        width = len(self.term)
-        # What is scaled as two rows has no sign to extend: it is right modulo the last width.
-        bits = width if self._fast_adder else max((-low - 1).bit_length(), high.bit_length()) + 1
-        heap = BitHeap(bits)
+        heap = BitHeap(max((-low - 1).bit_length(), high.bit_length()) + 1)
         for term in terms:
-            m.d.comb += [signal.eq(value) for signal, value in term.definitions]
             heap.add_constant(term.constant)
             for column, bit in term.bits:
                 heap.add_bit(bit, column)
-        rows: tuple[Value, ...]
-        if self._fast_adder:
-            rows = heap.reduce_to_rows(m)
-        else:
-            total = Signal(signed(bits))
-            m.d.comb += total.eq(heap.reduce(m))
-            rows = (total,)
-        scaled = BitHeap(width)
+        total = Signal(signed(heap.width))
+        m.d.comb += total.eq(heap.reduce(m))
+        scaled = BitHeap(len(self.term))
         for column in range(factor.bit_length()):
             if factor >> column & 1:
-                for row in rows:
-                    scaled.add_signed(Cat(Const(0, column), row))
-        return scaled.reduce(m, fast=self._fast_adder)
+                scaled.add_signed(Cat(Const(0, column), total))
+        return scaled.reduce(m)
+
+    def _rows(self, m: Module, terms: list[PartialProducts]) -> tuple[Value, Value]:
+        """The bits of all terms, times the architecture's factor, as two rows."""
+        heap = BitHeap(self.term.shape().elem_shape)
+        for column, bit in (weighted for term in terms for weighted in term.bits):
+            heap.add_bit(bit, column)
+        heap.compress(m, rows=2)
+        return heap.times(self._architecture.activation_factor(self._format)).reduce_to_rows(m)
 
 
 def _some_activations(architecture: Architecture) -> list[Value]:

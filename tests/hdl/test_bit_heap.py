@@ -170,6 +170,21 @@ def test_a_compressed_heap_has_no_more_rows_than_asked_for(parts, rows):
     assert max(left) <= rows
 
 
+@settings(max_examples=20, deadline=None)
+@given(heaps(), st.integers(0, 300))
+def test_a_multiple_of_a_heap_has_the_multiple_of_its_sum(parts, factor):
+    width, bits, _ = parts
+    heap, signals = build(*parts)
+    vectors = vectors_of(bits)
+    expected = [factor * expected_sum(*parts, vector) % (1 << width) for vector in vectors]
+    assert evaluate(heap.times(factor), signals, vectors) == expected
+
+
+def test_refuses_a_negative_multiple():
+    with pytest.raises(ValueError, match="factor must not be negative, not -2"):
+        BitHeap(8).times(-2)
+
+
 def test_two_rows_take_logarithmic_depth():
     """32 rows of 16 bits: eight full adders deep, where a ripple passes all the columns."""
 

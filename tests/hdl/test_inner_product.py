@@ -56,13 +56,13 @@ STAGED = [(f, a) for f, a in CASES if a.generator is not None and (f != INT8 or 
 
 
 @pytest.mark.parametrize("carry_save", [0, 1])
-@pytest.mark.parametrize(("tree_register", "fast_adder"), [(0, 1), (2, 0), (2, 1), (5, 1), (99, 0)])
+@pytest.mark.parametrize(("tree_register", "fast_adder"), [(0, 1), (2, 0), (5, 1), (99, 0)])
 @pytest.mark.parametrize(("format", "architecture"), STAGED, ids=lambda case: case.name)
 def test_equals_the_golden_model_with_every_kind_of_adder(
     format, architecture, tree_register, fast_adder, carry_save
 ):
     """Operands change with every cycle; addend and term come when the register has the products."""
-    lanes, width, count = 3, format.accumulator_bits(64), 12
+    lanes, width, count = 3, format.accumulator_bits(64), 6
     component = InnerProduct(
         format=format,
         architecture=architecture,
@@ -76,6 +76,7 @@ def test_equals_the_golden_model_with_every_kind_of_adder(
         format=format, architecture=architecture, lanes=lanes, fast_adder=fast_adder
     )
     m = Module()
+    # There is a clock in any case.
     m.domains.sync = ClockDomain()
     m.submodules += [component, operands]
     shared = operands.shared

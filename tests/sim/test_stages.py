@@ -11,7 +11,7 @@ SIZES = {
     "mac": {"depth": 64},
     "dot": {"depth": 64, "lanes": 2},
     "pe": {"depth": 64, "lanes": 2, "outputs": 1},
-    "tile": {"depth": 64, "lanes": 2, "outputs": 1, "rows": 2, "columns": 3},
+    "tile": {"depth": 64, "lanes": 1, "outputs": 1, "rows": 2, "columns": 2},
 }
 STAGED = {"operand_register": 1, "tree_register": 2, "fast_adder": 1}
 
@@ -32,14 +32,11 @@ def check(design, format, architecture, simulator, **options):
     ("design", "format", "architecture", "options"),
     [
         ("mac", "dint4", "digits", {"tree_register": 64}),
-        ("mac", "int4", "baugh_wooley", {"fast_adder": 1, "carry_save": 1}),
-        ("dot", "dint4", "digits", {"tree_register": 2}),
-        ("dot", "dint4", "digits", {"carry_save": 1}),
+        ("mac", "dint4", "digits", {"carry_save": 1}),
         ("dot", "int4", "pair", STAGED | {"carry_save": 1}),
         ("pe", "dint4", "digits_folded", {"tree_register": 2, "fast_adder": 1}),
         ("pe", "int4", "r4n", STAGED),
         ("pe", "int4", "pair", {"operand_register": 1, "double_buffered": 0}),
-        ("tile", "dint4", "digits_folded", {"tree_register": 3}),
         ("tile", "int4", "r4n", STAGED),
         ("tile", "dint4", "digits_folded", STAGED | {"double_buffered": 0}),
     ],
