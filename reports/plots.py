@@ -20,6 +20,17 @@ __all__ = ["darkened", "draw"]
 #: Okabe and Ito's colours, which people tell apart whatever their colour vision.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#999999")
 _CLAIM = "#D55E00"
+#: Parts of areas and energies, alike in both.
+_PARTS = {
+    "registers": "#0072B2",
+    "products": "#E69F00",
+    "accumulation": "#009E73",
+    "products and sums": "#CC79A7",
+    "control": "#999999",
+    "clock": "#56B4E9",
+    "inputs": "#F0E442",
+    "leakage": "#1c1c1c",
+}
 _MARKERS = "osD^vP"
 _DASHES = ("-", "--", ":", "-.")
 _INK, _FAINT, _PAPER = "#1c2330", "#d5dae1", "#ffffff"
@@ -168,7 +179,7 @@ def _draw_bars(axes: Axes, panel: BarPanel) -> None:
             left=starts,
             height=0.74,
             label=_plain(part),
-            color=_COLOURS[-1] if part == "control" else _COLOURS[index],
+            color=_PARTS.get(part, _COLOURS[index % len(_COLOURS)]),
             edgecolor=_PAPER,
             linewidth=0.6,
         )
