@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dintmac.reports.grouping import gathered, grouped
@@ -42,12 +42,12 @@ class Comparison:
 
     @property
     def baseline(self) -> str:
-        """The dividend, such as ``INT8 booth``."""
+        """The dividend, such as ``INT8 booth``, or ``best INT8`` if that is not one everywhere."""
         return _named([r.baseline for r in self.ratios])
 
     @property
     def candidate(self) -> str:
-        """The divisor, such as ``dINT4 digits``."""
+        """The divisor, such as ``dINT4 digits``, or ``best dINT4``."""
         return _named([r.candidate for r in self.ratios])
 
     @property
@@ -118,9 +118,9 @@ def _claimed(comparison: Comparison) -> str:
     ratios = comparison.ratios
     reached = sum(round(r.ratio, 2) >= published for r in ratios)  # as it is printed
     return (
-        f"Here the {comparison.metric} of {comparison.baseline} is {_span(ratios)} that of "
-        f"{comparison.candidate}, in {places(ratios)}; it reaches {times(published)} in "
-        f"{reached} of {plural(len(ratios), 'case')}."
+        f"Here the {comparison.metric} of {_with_names(r.baseline for r in ratios)} is "
+        f"{_span(ratios)} that of {_with_names(r.candidate for r in ratios)}, in {places(ratios)}; "
+        f"it reaches {times(published)} in {reached} of {plural(len(ratios), 'case')}."
     )
 
 
@@ -130,8 +130,9 @@ def _denormals(comparison: Comparison) -> str:
     least, greatest = (f"{cost:+.1f} %".replace("-", "−") for cost in (costs[0], costs[-1]))
     span = least if least == greatest else f"{least} to {greatest}"
     return (
-        f"The denormals cost {span} of area: {comparison.candidate} against "
-        f"{comparison.baseline}, in {places(comparison.ratios)}."
+        f"The denormals cost {span} of area: {_with_names(r.candidate for r in comparison.ratios)} "
+        f"against {_with_names(r.baseline for r in comparison.ratios)}, "
+        f"in {places(comparison.ratios)}."
     )
 
 
@@ -147,6 +148,17 @@ def _placed(ratio: Ratio) -> str:
     return f"{times(ratio.ratio)} ({design_name(ratio.design)}, {ratio.library})"
 
 
+def _with_names(variants: Iterable[Variant]) -> str:
+    """``INT8 booth``, or ``the best INT8 (booth or pair)`` with all that it is somewhere."""
+    listed = list(variants)
+    architectures = list(dict.fromkeys(variant.architecture for variant in listed))
+    if len(architectures) == 1:
+        return _named(listed)
+    *firsts, last = architectures
+    return f"the best {listed[0].format} ({', '.join(firsts)} or {last})"
+
+
 def _named(variants: Sequence[Variant]) -> str:
-    architectures = dict.fromkeys(variant.architecture for variant in variants)
-    return f"{variants[0].format} {' or '.join(architectures)}"
+    architectures = {variant.architecture for variant in variants}
+    name = architectures.pop()
+    return f"best {variants[0].format}" if architectures else f"{variants[0].format} {name}"

@@ -48,11 +48,12 @@ _ENERGIES = (
 
 @dataclass(frozen=True)
 class Dot:
-    """A ratio; dots that follow each other with one heading stand under it."""
+    """A ratio and a note on it; dots that follow each other with one heading stand under it."""
 
     heading: str
     label: str
     value: float
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,12 +211,11 @@ def area_panels(records: Sequence[Record]) -> list[BarPanel]:
 
 
 def energy_panels(records: Sequence[Record]) -> list[BarPanel]:
-    """Energies per MAC: a panel for each library and kind of data, all with the same parts."""
+    """Energies per MAC: a panel for each library."""
     splits = [(r, _scaled(r.power.split_fj, 1)) for r in records if r.power is not None]
-    panels = grouped(splits, lambda item: (item[0].library, item[0].power and item[0].power.data))
     return [
-        _bar_panel(f"{library}, {data} data", "energy per MAC, fJ", group, _ENERGIES)
-        for (library, data), group in panels.items()
+        _bar_panel(library, "energy per MAC, fJ", group, _ENERGIES)
+        for library, group in grouped(splits, lambda item: item[0].library).items()
     ]
 
 
@@ -243,12 +243,7 @@ def _scaled(split: Mapping[str, float | None], macs: int) -> dict[str, float]:
 
 
 def _dot(comparison: Comparison, ratio: Ratio) -> Dot:
-    architectures = comparison.architectures(ratio)
-    return Dot(
-        case(ratio),
-        f"{ratio.library}, {architectures}" if architectures else ratio.library,
-        ratio.ratio,
-    )
+    return Dot(case(ratio), ratio.library, ratio.ratio, comparison.architectures(ratio))
 
 
 def _label(record: Record) -> str:

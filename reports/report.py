@@ -278,8 +278,23 @@ def _method(report: Report) -> list[tuple[str, str]]:
         ("Recipe", "; ".join(recipes)),
         ("Checks", _checks(records)),
         ("Areas", AREA_SCOPE),
+        *_energies(records),
         ("Ratios", "On either side stands the best netlist of its format that was measured."),
     ]
+
+
+def _energies(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """How energies were measured, if they were."""
+    powers = [r.power for r in records if r.power is not None]
+    if not powers:
+        return []
+    data = _listed(dict.fromkeys(power.data for power in powers))
+    periods = _listed(dict.fromkeys(f"{number(power.period_ns)} ns" for power in powers))
+    text = (
+        f"Transitions with glitches, at work on {data}, times the Liberty file's tables; leakage "
+        f"over a clock period of {periods}. No wires and no clock tree."
+    )
+    return [("Energies", text)]
 
 
 def _target(record: Record) -> str:
