@@ -60,8 +60,8 @@ class Dot:
 class DotPanel:
     """Ratios of one metric between one baseline and one candidate.
 
-    ``span`` is the least and the greatest ratio of all panels, which so have one scale;
-    ``published`` is a ratio to compare with, or None.
+    ``span`` is the least and the greatest ratio of all panels, published ones included, so that all
+    have one scale; ``published`` is a ratio to compare with, or None.
     """
 
     title: str
@@ -188,6 +188,7 @@ def _least(ratios: Iterable[Ratio]) -> float | None:
 def ratio_panels(comparisons: Sequence[Comparison]) -> list[DotPanel]:
     """A panel for each comparison, all with one scale."""
     values = [r.ratio for comparison in comparisons for r in comparison.ratios]
+    values += [c.published for c in comparisons if c.published is not None]
     return [
         DotPanel(
             title=comparison.title,
