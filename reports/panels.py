@@ -147,7 +147,7 @@ Panel = DotPanel | BarPanel | LinePanel | GrowthPanel
 
 def growth_panels(ratios: Sequence[Ratio]) -> list[GrowthPanel]:
     """How ratios of areas grow with the size of the design: a panel for each library."""
-    areas = [r for r in ratios if metric_of(r) == "area"]
+    areas = [r for r in ratios if metric_of(r) == "area" and r.baseline.format == "INT8"]
     return [
         _growth_panel(library, group)
         for library, group in grouped(areas, lambda r: r.library).items()

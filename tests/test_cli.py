@@ -154,6 +154,8 @@ def test_doctor_says_how_to_install_what_is_missing(dintmac):
     findings = dintmac("doctor", "--json", PATH="").stdout
     icarus = next(f for f in json.loads(findings) if f["name"] == "icarus")
     assert (icarus["found"], icarus["remedy"]) == ("", "apt install iverilog")
+    opensta = next(f for f in json.loads(findings) if f["name"] == "opensta")
+    assert (opensta["found"], opensta["remedy"]) == ("", "apt install opensta")
 
 
 @pytest.mark.parametrize(
@@ -175,6 +177,7 @@ def test_doctor_says_how_to_install_what_is_missing(dintmac):
         (["report", "--library", "missing.lib"], "missing.lib"),
         (["report", "--quick", "--design", "core"], "design must be one of"),
         (["report", "--quick", "--jobs", "0"], "jobs must be positive"),
+        (["report", "--quick", "--target-delay", "1"], "target delay must go with a library that"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dintmac.golden.formats import DINT4, INT8
+from dintmac.golden.workload import quantized
 from dintmac.hdl.designs import Configuration
 from dintmac.hdl.verilog import export
 from dintmac.synth.activity import Activity, Circuit, TimedSimulation
@@ -18,7 +19,7 @@ from dintmac.synth.liberty import Library, find_libraries
 from dintmac.synth.measure import cached, measure
 from dintmac.synth.netlist import Cell, Module, flatten
 from dintmac.synth.records import Record
-from dintmac.synth.stimuli import quantized, stimulus
+from dintmac.synth.stimuli import stimulus
 from dintmac.synth.synthesis import synthesize
 from dintmac.synth.tables import Technology
 
@@ -103,7 +104,7 @@ def small_mac(small, small_cells):
 
 def operands(format):
     rng = np.random.default_rng(0)
-    return quantized("noise", rng.normal(size=(80, 24)), rng.normal(size=(40, 24)), format)
+    return quantized(rng.normal(size=(80, 24)), rng.normal(size=(40, 24)), format, "noise")
 
 
 def test_real_operands_give_parts_that_add_up(small, small_cells, small_mac):
