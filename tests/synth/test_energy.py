@@ -137,7 +137,7 @@ def test_finer_steps_change_little(small, small_cells, small_mac):
 
 def test_quiet_operands_take_less(small, small_cells, small_mac):
     loud = measure_energy(small_mac, MAC, small, small_cells, operands(DINT4))
-    still = quantized("zeros", np.zeros((80, 24)), np.zeros((40, 24)), DINT4)
+    still = quantized(np.zeros((80, 24)), np.zeros((40, 24)), DINT4)
     quiet = measure_energy(small_mac, MAC, small, small_cells, still)
     for part in ("products", "accumulation", "registers", "inputs"):
         assert quiet.split_fj[part] < 0.3 * loud.split_fj[part]
@@ -240,6 +240,21 @@ def switching_without_ports(electrical, report):
     return report.switching_fj - report.dynamic_fj["inputs"] - clock
 
 
+def inverted_reset_fj(electrical):
+    """Switching energy of a cycle of the nets behind inverters of the reset."""
+    circuit = electrical.circuit
+    (reset,) = circuit.inputs["rst"]
+    nets = {
+        int(output)
+        for group in circuit.instances.values()
+        if set(group.nets) == {"A", "Y"}
+        for net, output in zip(group.nets["A"], group.nets["Y"], strict=True)
+        if net == reset
+    }
+    capacitance = sum(float(electrical.loads[net]) for net in nets)
+    return RATE * capacitance * electrical.technology.voltage**2 / 2
+
+
 needs_opensta = pytest.mark.skipif(shutil.which("sta") is None, reason="OpenSTA is not installed")
 
 
@@ -276,7 +291,11 @@ def test_opensta_agrees_on_nets_and_leakage_in_real_libraries(store, tmp_path):
         report = energy_of(electrical, Activity.uniform(electrical.circuit, RATE))
         internal, switching, leakage = opensta(tmp_path, library, cells, design, RATE, PERIOD)
         wanted = switching_without_ports(electrical, report) * WATTS
-        assert switching == pytest.approx(wanted, rel=1e-4), library.name
+        # OpenSTA gives an inverted reset no activity: seen in osu018, where it is two gates' input.
+        without = wanted - inverted_reset_fj(electrical) * WATTS
+        assert switching == pytest.approx(wanted, rel=1e-4) or switching == pytest.approx(
+            without, rel=1e-4
+        ), library.name
         # It also counts states in which resets that are tied off are active.
         assert leakage == pytest.approx(report.leakage_nw * 1e-9, rel=0.03), library.name
         assert 1.5 < internal / (report.internal_fj * WATTS) < 4, library.name
