@@ -249,7 +249,7 @@ class WeightStationaryTile(wiring.Component):
             # The set in use is overwritten when no result under way needs it any more.
             under_way = Signal(range(self.latency + 1))
             m.d.sync += under_way.eq(under_way + accept - (self.o.valid & self.o.ready))
-            m.d.comb += loadable.eq(self.i.valid & self.i.payload.swap & (under_way == 0))
+            m.d.comb += loadable.eq(self.i.valid & self.i.payload.swap & ~under_way.any())
             with m.If(swap):
                 m.d.sync += rows_loaded.eq(0)
         complete = rows_loaded == self._rows

@@ -25,6 +25,16 @@ CASES = [
     for a in architectures_of(f, resident=d in RESIDENT)
 ]
 CASES += [pytest.param(Configuration("fused", f), id=f"fused-{f.name}") for f in (INT4, DINT4)]
+STAGED = {"operand_register": 1, "tree_register": 2, "fast_adder": 1}
+CASES += [
+    pytest.param(Configuration(d, f, name, STAGED | options), id=f"{d}-{f.name}-{name}-staged")
+    for d, f, name, options in (
+        ("mac", INT8, "booth", {"carry_save": 1}),
+        ("dot", INT4, "pair", {"carry_save": 1}),
+        ("pe", INT8, "r4n", {"double_buffered": 0}),
+        ("tile", DINT4, "digits_folded", {"double_buffered": 0}),
+    )
+]
 BIG_TILE = Configuration(
     "tile", DINT4, "", {"depth": 64, "lanes": 2, "outputs": 1, "rows": 4, "columns": 5}
 )
