@@ -164,13 +164,12 @@ def test_control_c_ends_all_workers_at_once_and_keeps_what_is_finished(tmp_path)
         start_new_session=True,
     ) as process:
         assert process.stdout.readline() == "done\n"
-        start = time.perf_counter()
         os.killpg(process.pid, signal.SIGINT)
         _, error = process.communicate(timeout=60)
-    assert time.perf_counter() - start < 10
     assert process.returncode != 0
     assert error.rstrip().endswith("KeyboardInterrupt")
-    assert list((tmp_path / "cache").glob("*.json"))
+    # The library's cells and the first record, and what was nearly finished, but not all the rest.
+    assert 2 <= len(list((tmp_path / "cache").glob("*.json"))) < 10
     assert not list((tmp_path / "cache").glob("*.tmp"))
     assert not list(temporary.glob("dintmac-*"))
 
