@@ -197,7 +197,13 @@ def _measure_in_parallel(
 def _become_worker() -> None:
     """Leave Ctrl-C to the parent, and end by unwinding, which removes temporary files."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _unwind)
+
+
+def _unwind(number: int, frame: object) -> None:
+    # The pool terminates the other workers once more when it sees that one has ended.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def _work(job: Job, data: Data | None, store: Cache) -> Record:
