@@ -128,12 +128,17 @@ class LinePanel:
 
 @dataclass(frozen=True)
 class GrowthPanel:
-    """Values of several lines at the same places, None where there is none."""
+    """Values of several lines at the same places, None where there is none.
+
+    Lines end where the series, of which each place has one, is another.
+    """
 
     title: str
     axis: str
     places: tuple[str, ...]
+    series: tuple[str, ...]
     lines: tuple[tuple[str, tuple[float | None, ...]], ...]
+    span: tuple[float, float]
 
     @property
     def text(self) -> str:
@@ -148,15 +153,17 @@ Panel = DotPanel | BarPanel | LinePanel | GrowthPanel
 def growth_panels(ratios: Sequence[Ratio]) -> list[GrowthPanel]:
     """How ratios of areas grow with the size of the design: a panel for each library."""
     areas = [r for r in ratios if metric_of(r) == "area" and r.baseline.format == "INT8"]
+    shown = [r.ratio for r in areas if r.strongest or "booth" in _name(r)]
+    span = (min(shown, default=1.0), max(shown, default=1.0))
     return [
-        _growth_panel(library, group)
+        _growth_panel(library, group, span)
         for library, group in grouped(areas, lambda r: r.library).items()
     ]
 
 
-def _growth_panel(library: str, ratios: Sequence[Ratio]) -> GrowthPanel:
-    designs = grouped(ratios, lambda r: short_title(r.design, r.parameters))
-    places = sorted(designs, key=lambda place: products_of(designs[place][0].parameters))
+def _growth_panel(library: str, ratios: Sequence[Ratio], span: tuple[float, float]) -> GrowthPanel:
+    designs = grouped(ratios, _place)
+    places = [place for group in grouped(ratios, _series).values() for place in _by_size(group)]
     lines = {
         "Booth INT8 ÷ dINT4": lambda r: _is(r, "INT8", "dINT4") and "booth" in _name(r),
         "smallest INT8 ÷ dINT4": lambda r: _is(r, "INT8", "dINT4") and r.strongest,
@@ -166,11 +173,27 @@ def _growth_panel(library: str, ratios: Sequence[Ratio]) -> GrowthPanel:
         title=library,
         axis="ratio of areas",
         places=tuple(places),
+        series=tuple(_series(designs[place][0]) for place in places),
         lines=tuple(
             (name, tuple(_least(filter(chosen, designs[place])) for place in places))
             for name, chosen in lines.items()
         ),
+        span=span,
     )
+
+
+def _place(ratio: Ratio) -> str:
+    return short_title(ratio.design, ratio.parameters)
+
+
+def _series(ratio: Ratio) -> str:
+    """What designs that differ in size alone have in common."""
+    return f"{ratio.design} {ratio.parameters.get('double_buffered', 1)}"
+
+
+def _by_size(ratios: Sequence[Ratio]) -> list[str]:
+    sizes = {_place(ratio): products_of(ratio.parameters) for ratio in ratios}
+    return sorted(sizes, key=lambda place: sizes[place])
 
 
 def _is(ratio: Ratio, baseline: str, candidate: str) -> bool:

@@ -224,15 +224,21 @@ def _draw_lines(axes: Axes, panel: LinePanel) -> None:
 def _draw_growth(axes: Axes, panel: GrowthPanel) -> None:
     positions = range(len(panel.places))
     for index, (name, values) in enumerate(panel.lines):
-        points = [(x, y) for x, y in zip(positions, values, strict=True) if y is not None]
-        axes.plot(
-            *zip(*points, strict=True),
-            marker=_MARKERS[index],
-            color=_COLOURS[index],
-            label=_plain(name),
-            markersize=4.5,
-            linewidth=1.2,
-        )
+        points = list(zip(positions, values, panel.series, strict=True))
+        for number, series in enumerate(dict.fromkeys(panel.series)):
+            part = [(x, y) for x, y, own in points if own == series and y is not None]
+            axes.plot(
+                [x for x, _ in part],
+                [y for _, y in part],
+                marker=_MARKERS[index],
+                color=_COLOURS[index],
+                label=_plain(name) if number == 0 else None,
+                markersize=4.5,
+                linewidth=1.2,
+            )
+    low, high = panel.span
+    room = 0.06 * (high - low) or 0.1
+    axes.set_ylim(low - room, high + room)
     axes.grid(axis="y")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.2f}×")
     axes.set_xticks(positions, [_plain(place) for place in panel.places], rotation=40, ha="right")

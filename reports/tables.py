@@ -15,6 +15,7 @@ from dintmac.reports.labels import (
     number,
     times,
 )
+from dintmac.synth.curves import throughput_per_area
 from dintmac.synth.ratios import Ratio, Variant
 from dintmac.synth.records import Record
 
@@ -62,6 +63,7 @@ def library_table(records: Sequence[Record], ratios: Sequence[Ratio]) -> Table:
         ("flip-flops", True),
         ("target, ns", True),
         ("delay, ns", True),
+        ("GMAC/s/mm²", True),
         ("fJ/MAC", True),
         ("baseline ÷ this", False),
         ("check", False),
@@ -140,11 +142,19 @@ def _cells(record: Record, ratios: Sequence[Ratio]) -> tuple[str, ...]:
         f"{record.flip_flops:,}",
         number(record.target_delay_ns),
         number(record.delay_ns),
+        number(_throughput(record)),
         number(None if record.power is None else record.power.energy_per_mac_fj),
         _ratios(record, ratios),
         _check(record),
         f"{record.check.vectors:,}",
     )
+
+
+def _throughput(record: Record) -> float | None:
+    """Products a second at the shortest clock period, in thousand millions for each mm²."""
+    if record.delay_ns is None or record.area_unit != "µm²":
+        return None
+    return 1e6 * throughput_per_area(record)
 
 
 def _ratios(record: Record, ratios: Sequence[Ratio]) -> str:

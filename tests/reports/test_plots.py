@@ -9,8 +9,9 @@ import sys
 import matplotlib
 import pytest
 
-from dintmac.reports.panels import Bar, BarPanel, Dot, DotPanel
+from dintmac.reports.panels import Bar, BarPanel, Dot, DotPanel, growth_panels
 from dintmac.reports.plots import darkened, draw
+from dintmac.synth.ratios import Ratio, Variant
 
 RATIOS = DotPanel(
     title="INT8 booth ÷ dINT4 digits, area",
@@ -79,3 +80,23 @@ def test_the_dark_plot_has_no_colour_of_the_light_ground_or_ink():
 def test_matplotlib_is_not_loaded_before_something_is_drawn():
     script = "import sys, dintmac.reports.report; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def areas(library, design, ratio, **parameters):
+    sides = [Variant("INT8", "booth"), Variant("dINT4", "digits")]
+    return Ratio(design, parameters, library, "area", None, *sides, True, ratio)
+
+
+def test_growth_orders_sizes_within_designs_and_keeps_single_buffers_apart():
+    ratios = [
+        areas("a", "dot", 1.6, lanes=16),
+        areas("a", "dot", 1.4, lanes=4),
+        areas("a", "pe", 1.8, lanes=16, outputs=4),
+        areas("a", "pe", 1.7, lanes=16, outputs=4, double_buffered=0),
+        areas("b", "pe", 1.9, lanes=16, outputs=4),
+    ]
+    first, second = growth_panels(ratios)
+    assert first.places == ("dot 4", "dot 16", "pe 16×4", "pe 16×4 double buffered 0")
+    assert len(set(first.series)) == 3
+    assert dict(first.lines)["smallest INT8 ÷ dINT4"] == (1.4, 1.6, 1.8, 1.7)
+    assert first.span == second.span == (1.4, 1.9)
