@@ -225,14 +225,14 @@ def _draw_growth(axes: Axes, panel: GrowthPanel) -> None:
     positions = range(len(panel.places))
     for index, (name, values) in enumerate(panel.lines):
         points = list(zip(positions, values, panel.series, strict=True))
-        for number, series in enumerate(dict.fromkeys(panel.series)):
-            part = [(x, y) for x, y, own in points if own == series and y is not None]
+        for part, series in enumerate(dict.fromkeys(panel.series)):
+            own = [(x, y) for x, y, other in points if other == series and y is not None]
             axes.plot(
-                [x for x, _ in part],
-                [y for _, y in part],
+                [x for x, _ in own],
+                [y for _, y in own],
                 marker=_MARKERS[index],
                 color=_COLOURS[index],
-                label=_plain(name) if number == 0 else None,
+                label=_plain(name) if part == 0 else None,
                 markersize=4.5,
                 linewidth=1.2,
             )
