@@ -2,16 +2,20 @@
 
     python benchmarks/arithmetic.py --library nangate45
     python benchmarks/arithmetic.py --library nangate45 --size 16x4 --size 32x8 --size 64x8
-    python benchmarks/arithmetic.py --library nangate45 --target-delay 1.5
     python benchmarks/arithmetic.py --workload int8.npz --workload int4.npz --workload dint4.npz
 
-Measures processing elements with double-buffered weights of every size (lanes x outputs) in every
-architecture, two precisions in one element, and the INT8 dot product, and prints the tables of
-docs/arithmetic.md as Markdown. Every netlist is compared with the golden model before it counts.
-Energy is that of the given workloads, one for each format (examples/minilm_workload.py makes them),
-or of Gaussian data. With a target delay, elements are pipelined (a register of two rows in the
-tree, a prefix adder) and mapped for that clock period. What was measured before comes from the
-cache; $DINTMAC_CACHE names another folder.
+Measures processing elements with double-buffered weights of every size (lanes x outputs), two
+precisions in one element, and the INT8 dot product, and prints the tables of docs/arithmetic.md as
+Markdown. Every netlist is compared with the golden model before it counts. The first size is
+measured in every architecture and, where the library states delays, at equal delay as well; the
+others in the architectures that keep their weights. Energy is that of the given workloads, one for
+each format (examples/minilm_workload.py makes them), or of Gaussian data. What was measured before
+comes from the cache; $DINTMAC_CACHE names another folder.
+
+At equal delay every architecture has the choice of its stages: none, a prefix adder, a register in
+the tree, one for the operands as well. The clock periods are parts of the delay of INT8's folded
+Booth without stages. What misses one by little, and is smaller than what meets it, is mapped once
+more, for that period.
 """
 
 from __future__ import annotations
@@ -23,32 +27,43 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from dintmac.golden.formats import DINT4, INT4, INT8, Format
+from dintmac.golden.formats import DINT4, INT4, INT8, Format, parse
 from dintmac.golden.workload import Workload, load
 from dintmac.hdl.architectures import architectures_of
 from dintmac.hdl.designs import Configuration
-from dintmac.synth.curves import smallest_within
+from dintmac.synth.curves import smallest_within, throughput_per_area
 from dintmac.synth.liberty import Library, find_libraries
 from dintmac.synth.measure import measure_all
 from dintmac.synth.records import Record
 from dintmac.synth.stimuli import gaussian
-from dintmac.synth.timing import has_delays
+from dintmac.synth.timing import delay_missing
 
 FORMATS = (INT8, INT4, DINT4)
+Sizes = dict[str, int]
+Job = tuple[Configuration, Library, float | None]
+
 #: The baseline of the field, given everything that dINT4 is given.
 BOOTH = "booth_folded"
-PIPELINE = {"tree_register": 2, "fast_adder": 1}
+#: Stages among which every architecture chooses its own at a clock period.
+STAGES: tuple[Sizes, ...] = (
+    {},
+    {"fast_adder": 1},
+    {"tree_register": 2, "fast_adder": 1},
+    {"operand_register": 1, "tree_register": 2, "fast_adder": 1},
+)
+#: Clock periods, in parts of the delay of the baseline without stages.
+PERIODS = (1.0, 0.8, 0.6)
+#: How much too slow, at most, is what is mapped once more for a period.
+NEAR = 1.15
 
-Sizes = dict[str, int]
 
-
-def elements(sizes: Sizes) -> list[Configuration]:
-    """Processing elements of one size in every format and architecture."""
+def elements(sizes: Sizes, *, resident: bool = False) -> list[Configuration]:
+    """Processing elements of one size in every format and architecture, or resident ones alone."""
     return [
         Configuration("pe", format, architecture.name, sizes)
         for format in FORMATS
         for architecture in architectures_of(format, resident=True)
-        if architecture.generator is not None
+        if architecture.generator is not None and (architecture.is_resident or not resident)
     ]
 
 
@@ -75,9 +90,7 @@ def size_of(text: str) -> Sizes:
     return {"lanes": int(lanes), "outputs": int(outputs)}
 
 
-def measured(
-    jobs: Sequence[tuple[Configuration, Library, float | None]], data: Mapping[str, Workload]
-) -> list[Record]:
+def measured(jobs: Sequence[Job], data: Mapping[str, Workload]) -> list[Record]:
     """Records of all jobs, with progress on standard error."""
 
     def report(done: int, total: int, record: Record) -> None:
@@ -123,16 +136,22 @@ def print_elements(title: str, records: Sequence[Record]) -> None:
     print_table((title, *head), rows)
 
 
+#: Heads of the columns of :func:`ratios`.
+RATIOS = ("", "INT8 `booth_folded` ÷ dINT4", "best INT8 ÷ dINT4", "dINT4 ÷ best INT4")
+
+
 def ratios(records: Sequence[Record], value: Callable[[Record], float]) -> list[str]:
     """Booth over dINT4, the best INT8 over dINT4, and dINT4 over the best INT4."""
 
     def best(format: Format) -> Record:
         return min((r for r in records if r.format == format.name), key=value)
 
+    if {r.format for r in records} != {format.name for format in FORMATS}:
+        return ["—"] * 3
     int8, int4, dint4 = best(INT8), best(INT4), best(DINT4)
     if value(dint4) == float("inf"):
         return ["—"] * 3
-    booth = min(value(r) for r in records if r.architecture == BOOTH)
+    booth = min((value(r) for r in records if r.architecture == BOOTH), default=float("nan"))
     return [
         f"{booth / value(dint4):.3f}",
         f"{value(int8) / value(dint4):.3f} (`{int8.architecture}`)",
@@ -153,34 +172,22 @@ def print_fused(title: str, records: Sequence[Record], baseline: Record) -> None
     print_table((title, "area ÷ INT8 `booth_folded`", "4-bit throughput per area"), rows)
 
 
-def print_library(
-    library: Library, sizes: Sequence[Sizes], targets: Sequence[float], records: Sequence[Record]
-) -> None:
-    """Print all tables of one library."""
-    own = [r for r in records if r.library == library.name]
+def print_library(library: Library, sizes: Sequence[Sizes], records: Sequence[Record]) -> None:
+    """Print the tables of areas and energies of one library."""
     summary = []
     for size in sizes:
-        title = f"{library.name}, {size['lanes']} × {size['outputs']}"
         lanes, outputs = size["lanes"], size["outputs"]
-        group = [r for r in own if r.design == "pe" and sides(r) == (lanes, outputs)]
-        group = [r for r in group if not is_pipelined(r)]
+        title = f"{library.name}, {lanes} × {outputs}"
+        group = [r for r in records if r.design == "pe" and sides(r) == (lanes, outputs)]
         print_elements(title, group)
         summary.append([f"{title}, area", *ratios(group, lambda r: r.area)])
         summary.append([f"{title}, energy", *ratios(group, energy)])
         (baseline,) = (r for r in group if r.architecture == BOOTH)
-        both = [r for r in own if r.design == "fused" and sides(r) == (2 * lanes, outputs)]
-        print_fused(title, both, baseline)
-    for target in targets:
-        groups = by_variant([r for r in own if is_pipelined(r)])
-        meet = [r for group in groups if (r := smallest_within(group, target)) is not None]
-        if {r.format for r in meet} == {f.name for f in FORMATS} and any(
-            r.architecture == BOOTH for r in meet
-        ):
-            lead = f"{library.name}, area at {target:g} ns"
-            summary.append([lead, *ratios(meet, lambda r: r.area)])
-    head = ("", "INT8 `booth_folded` ÷ dINT4", "best INT8 ÷ dINT4", "dINT4 ÷ best INT4")
-    print_table(head, summary)
-    dots = sorted((r for r in own if r.design == "dot"), key=lambda r: r.area)
+        both = [r for r in records if r.design == "fused" and sides(r) == (2 * lanes, outputs)]
+        if both:
+            print_fused(title, both, baseline)
+    print_table(RATIOS, summary)
+    dots = sorted((r for r in records if r.design == "dot"), key=lambda r: r.area)
     print_table(
         (f"{library.name}, INT8 dot product of 16 lanes", "area"),
         [[name(r), f"{r.area:,.0f}"] for r in dots],
@@ -192,9 +199,80 @@ def sides(record: Record) -> tuple[int, int]:
     return record.parameters["lanes"], record.parameters["outputs"]
 
 
-def is_pipelined(record: Record) -> bool:
-    """Whether it has the stages of those that are mapped for a delay."""
-    return PIPELINE.items() <= record.parameters.items()
+def at_equal_delay(library: Library, size: Sizes) -> None:
+    """Measure elements with the stages of their choice, and print them at equal delay."""
+    staged = [
+        (c, library, None) for stages in STAGES for c in elements(size | stages, resident=True)
+    ]
+    records = measured(staged, {})
+    (baseline,) = (r.delay_ns for r in records if r.architecture == BOOTH and is_plain(r))
+    assert baseline is not None
+    periods = [round(part * baseline, 2) for part in PERIODS]
+    hurried: list[Job] = [
+        (configuration_of(record), library, period)
+        for period in periods
+        for own in by_variant(records)
+        for record in nearly(own, period)
+    ]
+    records += measured(hurried, {})
+    title = f"{library.name}, {size['lanes']} × {size['outputs']}"
+    rows = []
+    for period in periods:
+        group = [r for own in by_variant(records) if (r := smallest_within(own, period))]
+        rows.append([f"{title}, area at {period:g} ns", *ratios(group, lambda r: r.area)])
+    best = [max(own, key=throughput_per_area) for own in by_variant(records)]
+    rows.append(
+        [f"{title}, best throughput per area", *ratios(best, lambda r: 1 / throughput_per_area(r))]
+    )
+    print_table(RATIOS, rows)
+    print_table(
+        (f"{title}, the smallest that work at a period", *(f"{p:g} ns" for p in periods)),
+        [
+            [name(own[0]), *(choice(smallest_within(own, period)) for period in periods)]
+            for own in by_variant(records)
+        ],
+    )
+
+
+def nearly(records: Sequence[Record], period_ns: float) -> list[Record]:
+    """Of one architecture those that may win once they are mapped for a period.
+
+    They are smaller than what is fast enough already and miss the period by little; where nothing
+    is fast enough, the fastest is one of them.
+    """
+    winner = smallest_within(records, period_ns)
+    near = [r for r in records if period_ns < delay(r) <= NEAR * period_ns]
+    if winner is None:
+        return near or [min(records, key=delay)]
+    return [r for r in near if r.area < winner.area]
+
+
+def is_plain(record: Record) -> bool:
+    """Whether it has no stages."""
+    return not STAGES[-1].keys() & record.parameters.keys()
+
+
+def delay(record: Record) -> float:
+    """The shortest clock period in ns."""
+    assert record.delay_ns is not None
+    return record.delay_ns
+
+
+def configuration_of(record: Record) -> Configuration:
+    """The configuration that a record was measured of."""
+    return Configuration(
+        record.design, parse(record.format), record.architecture, dict(record.parameters)
+    )
+
+
+def choice(record: Record | None) -> str:
+    """Area and delay, and the stages they are those of."""
+    if record is None:
+        return "—"
+    stages = [option.replace("_", " ") for option in STAGES[-1] if option in record.parameters]
+    mapped = "mapped for it" if record.target_delay_ns else ""
+    notes = ", ".join(filter(None, [*stages, mapped]))
+    return f"{record.area:,.0f} ({delay(record):.2f} ns{', ' if notes else ''}{notes})"
 
 
 def by_variant(records: Sequence[Record]) -> list[list[Record]]:
@@ -210,33 +288,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--library", action="append", metavar="NAME|PATH")
     parser.add_argument("--size", action="append", type=size_of, metavar="LANESxOUTPUTS")
-    parser.add_argument("--target-delay", action="append", type=float, metavar="NS")
     parser.add_argument("--workload", action="append", type=Path, metavar="FILE.npz")
     arguments = parser.parse_args()
     started = time.monotonic()
-    libraries = find_libraries(arguments.library)
     sizes = arguments.size or [size_of("16x4"), size_of("32x8")]
-    targets = arguments.target_delay or []
     if arguments.workload:
         data = {w.format.name: w for w in map(load, arguments.workload)}
     else:
         data = {format.name: gaussian(format) for format in FORMATS}
-    plain = [c for size in sizes for c in (*elements(size), *fused(size))] + dot_products()
-    pipelined = elements(sizes[0] | PIPELINE)
-    jobs: list[tuple[Configuration, Library, float | None]] = [
-        (configuration, library, None) for library in libraries for configuration in plain
-    ]
-    jobs += [
-        (configuration, library, target)
-        for library in libraries
-        if has_delays(library) and targets
-        for configuration in pipelined
-        for target in (None, *targets)
-    ]
-    records = measured(jobs, data)
-    for library in libraries:
-        print_library(library, sizes, targets, records)
-    print(f"\n{len(records)} netlists in {time.monotonic() - started:.0f} s")
+    configurations = elements(sizes[0]) + dot_products()
+    configurations += [c for size in sizes[1:] for c in elements(size, resident=True)]
+    configurations += fused(sizes[0])
+    for library in find_libraries(arguments.library):
+        records = measured([(c, library, None) for c in configurations], data)
+        print_library(library, sizes, records)
+        if missing := delay_missing(library):
+            print(f"\nNo delays: {missing}.")
+        else:
+            at_equal_delay(library, sizes[0])
+    print(f"\n{time.monotonic() - started:.0f} s")
 
 
 if __name__ == "__main__":
