@@ -218,7 +218,8 @@ class DotProduct(wiring.Component):
             resolved = as_added(heap.reduce(m, fast=bool(self._fast_adder)))
             accumulator = register(m, resolved.as_signed(), advance & done, "sum")
         else:
-            accumulator = register(m, as_added(inner_product.o), taken, "accumulator")
+            # Kept as the heap has it: a flip-flop's complement is at hand where the sum is not.
+            accumulator = as_added(register(m, inner_product.o, taken, "accumulator"))
             m.d.comb += inner_product.addend.eq(as_added(Mux(first, 0, accumulator)))
         m.d.comb += self.o.payload.sum.eq(accumulator)
         with m.If(advance):

@@ -249,8 +249,9 @@ class ProcessingElement(wiring.Component):
         as_added = self._architecture.as_added
         for output, inner_product in enumerate(inner_products):
             inner_product.connect(m, shared)
-            partial_sum = register(
-                m, as_added(inner_product.o), self.enable & valid, f"partial_sum_{output}"
+            # Kept as the heap has it: a flip-flop's complement is at hand where the sum is not.
+            partial_sum = as_added(
+                register(m, inner_product.o, self.enable & valid, f"partial_sum_{output}")
             )
             m.d.comb += [
                 inner_product.weights.eq(resident[output]),

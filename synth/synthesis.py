@@ -16,6 +16,7 @@ import jinja2
 from dintmac.hdl.verilog import Export
 from dintmac.hdl.yosys import find_yosys
 from dintmac.synth.cells import Cells
+from dintmac.synth.complements import use_complements
 from dintmac.synth.liberty import Library
 from dintmac.synth.netlist import FlatNetlist, Module, flatten
 from dintmac.synth.timing import Boundary
@@ -145,7 +146,8 @@ def synthesize(export: Export, library: Library, cells: Cells) -> Mapped:
     # The smallest cells would do for area, but the mappers' results hang on the choice either way.
     choices = (False, True) if cells.stronger else (False,)
     attempts = [Attempt(script, smallest=smallest) for smallest in choices for script in _SCRIPTS]
-    return _smallest(map_design(export, library, cells, attempts), cells.areas)
+    mapped = _smallest(map_design(export, library, cells, attempts), cells.areas)
+    return Mapped(mapped.top, use_complements(mapped.modules, mapped.top, cells))
 
 
 def map_design(
