@@ -28,7 +28,7 @@ PARTS = ("registers", "operands", "products", "adders", "control")
 _PART_OF_MODULE = (
     (re.compile(r"_group_partial_products(_\d+)?$"), "products"),
     (re.compile(r"_operands(_\d+)?$"), "operands"),
-    (re.compile(r"_inner_product(_\d+)?$"), "adders"),
+    (re.compile(r"_(inner_product|shifter)(_\d+)?$"), "adders"),
 )
 #: The baseline of the field, given everything that dINT4 is given.
 BOOTH = "booth_folded"

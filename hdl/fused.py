@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
@@ -16,7 +18,12 @@ from dintmac.hdl.checks import check_depth, check_format, check_positive
 from dintmac.hdl.hierarchy import place
 from dintmac.hdl.operands import Operands, activations_layout
 
-__all__ = ["FusedGroupPartialProducts", "FusedInnerProduct", "FusedProcessingElement"]
+__all__ = [
+    "FusedGroupPartialProducts",
+    "FusedInnerProduct",
+    "FusedProcessingElement",
+    "FusedShifter",
+]
 
 #: An activation with its first bit inverted, and the complement of that.
 _OPERAND_BITS = 2 * ACTIVATION_BITS
@@ -27,16 +34,16 @@ def _nibbles_layout(lanes: int) -> data.ArrayLayout:
 
 
 class FusedGroupPartialProducts(wiring.Component):
-    """Partial products of a pair of lanes as a module of its own, as their complements.
+    """Partial products of a pair of lanes as a module of its own.
 
     Members
     -------
     int8 : In(1)
     operands : In(ArrayLayout(16, 2))
     nibbles : In(ArrayLayout(4, 2))
-    complements : Out(n)
-        Complement i stands for a bit at column ``places[i][1]`` that INT8 mode shifts by
-        ``places[i][0]`` columns.
+    bits : Out(n)
+        Bit i stands at column ``places[i][1]``, which INT8 mode shifts by ``places[i][0]``
+        columns. Those that are never shifted are added, the others subtracted, each less one.
     """
 
     def __init__(self, format: Format):
@@ -50,7 +57,7 @@ class FusedGroupPartialProducts(wiring.Component):
                 "int8": In(1),
                 "operands": In(data.ArrayLayout(_OPERAND_BITS, 2)),
                 "nibbles": In(_nibbles_layout(2)),
-                "complements": Out(len(self.places)),
+                "bits": Out(len(self.places)),
             }
         )
 
@@ -60,8 +67,31 @@ class FusedGroupPartialProducts(wiring.Component):
         for products in trees.values():
             m.d.comb += [signal.eq(value) for signal, value in products.definitions]
         bits = [bit for products in trees.values() for _, bit in products.bits]
-        for output, bit in zip(self.complements, bits, strict=True):
-            m.d.comb += output.eq(~bit)
+        for output, bit in zip(self.bits, bits, strict=True):
+            m.d.comb += output.eq(bit)
+        return m
+
+
+class FusedShifter(wiring.Component):
+    """Complement of a number, or of what it is when shifted in INT8 mode.
+
+    A module of its own, as inverters in the midst of a heap would hide full adders from synthesis.
+
+    Members
+    -------
+    int8 : In(1)
+    i : In(width)
+    o : Out(width + shift)
+    """
+
+    def __init__(self, width: int, shift: int):
+        self._shift = shift
+        self.identity = (type(self), width, shift)
+        super().__init__({"int8": In(1), "i": In(width), "o": Out(width + shift)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.o.eq(~Mux(self.int8, self.i << self._shift, self.i))
         return m
 
 
@@ -70,7 +100,7 @@ class FusedInnerProduct(wiring.Component):
 
     What is too much in ``o`` is :meth:`correction`. Digits that INT8 has in other columns than the
     4-bit format are added up in a heap of their own, whose sum is shifted by one multiplexer and
-    enters the main heap.
+    subtracted in the main heap.
 
     Parameters
     ----------
@@ -86,52 +116,60 @@ class FusedInnerProduct(wiring.Component):
     int8 : In(1)
     operands : In(ArrayLayout(16, lanes))
     nibbles : In(ArrayLayout(4, lanes))
-    addend_n : In(signed(width))
-    o_n : Out(signed(width))
-        Complements, as in :class:`dintmac.hdl.inner_product.InnerProduct`.
+    addend : In(signed(width))
+    o : Out(signed(width))
     """
 
     def __init__(self, *, format: Format, lanes: int, width: int):
         self._format = format
         self._pairs = lanes // 2
         self._places = FusedGroupPartialProducts(format).places
+        self._trees = _shifted_trees(self._places, self._pairs)
         self.identity = (type(self), format, lanes, width)
         super().__init__(
             {
                 "int8": In(1),
                 "operands": In(data.ArrayLayout(_OPERAND_BITS, lanes)),
                 "nibbles": In(_nibbles_layout(lanes)),
-                "addend_n": In(signed(width)),
-                "o_n": Out(signed(width)),
+                "addend": In(signed(width)),
+                "o": Out(signed(width)),
             }
         )
 
     def correction(self, weights: Format, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """What is too much in ``o``: that of the partial products, and of their complements.
+        """What is too much in ``o``.
 
-        Complements are added as they are, where −Σ bit 2^column is meant: Σ 2^column too much in
-        ``o_n``.
+        That is the correction of the partial products, the ones that their bits are short of, and
+        those of the shifters' complements.
         """
-        is_int8 = weights == INT8
-        ones = sum(1 << column + shift * is_int8 for shift, column in self._places)
-        return fused.correction(self._format, weights, codes) - self._pairs * ones
+        total = fused.correction(self._format, weights, codes)
+        for shift, column in self._places:
+            by = shift if weights == INT8 else 0
+            total += self._pairs * (-1 if shift else 1) << column + by
+        for shift, (lowest, width) in self._trees.items():
+            total += (1 << width + shift) - 1 << lowest
+        return total
 
     def elaborate(self, platform):
         m = Module()
-        most = {shift: 0 for shift, _ in self._places}
-        for shift, column in self._places:
-            most[shift] += self._pairs << column
-        trees = {shift: BitHeap(total.bit_length()) for shift, total in most.items()}
-        heap = trees[0] = BitHeap(len(self.o_n))
-        heap.add_signed(self.addend_n)
+        heap = BitHeap(len(self.o))
+        heap.add_signed(self.addend)
+        shifted = {shift: BitHeap(width) for shift, (_, width) in self._trees.items()}
         for i in range(self._pairs):
             group = self._add_group(m, i, platform)
-            for bit, (shift, column) in zip(group.complements, self._places, strict=True):
-                trees[shift].add_bit(bit, column)
-        for shift, tree in trees.items():
-            if shift:
-                self._add_shifted(m, heap, tree.reduce(m), shift)
-        m.d.comb += self.o_n.eq(heap.reduce(m))
+            for bit, (shift, column) in zip(group.bits, self._places, strict=True):
+                if shift:
+                    shifted[shift].add_bit(bit, column - self._trees[shift][0])
+                else:
+                    heap.add_bit(bit, column)
+        for shift, (lowest, width) in self._trees.items():
+            shifter = FusedShifter(width, shift)
+            m.submodules[f"shifter_{shift}"] = place(shifter, platform)
+            m.d.comb += [shifter.int8.eq(self.int8), shifter.i.eq(shifted[shift].reduce(m))]
+            for column, bit in enumerate(shifter.o, start=lowest):
+                # Carries have run through its tree: all other bits are added first.
+                heap.add_bit(bit, column, arrival=2 * heap.width)
+        m.d.comb += self.o.eq(heap.reduce(m))
         return m
 
     def _add_group(self, m: Module, i: int, platform: object) -> FusedGroupPartialProducts:
@@ -145,13 +183,15 @@ class FusedInnerProduct(wiring.Component):
             ]
         return group
 
-    def _add_shifted(self, m: Module, heap: BitHeap, total: Value, shift: int) -> None:
-        """Add what is shifted in INT8 mode."""
-        shifted = Signal(len(total) + shift, name=f"shifted_{shift}")
-        m.d.comb += shifted.eq(Mux(self.int8, total << shift, total))
-        for column, bit in enumerate(shifted):
-            # Carries have run through its tree: all other bits are added first.
-            heap.add_bit(bit, column, arrival=2 * heap.width)
+
+def _shifted_trees(places: Sequence[tuple[int, int]], pairs: int) -> dict[int, tuple[int, int]]:
+    """Lowest column and width of the sum of what is shifted, by the number of columns."""
+    trees = {}
+    for shift in sorted({shift for shift, _ in places if shift}):
+        columns = [column for by, column in places if by == shift]
+        most = pairs * sum(1 << column - min(columns) for column in columns)
+        trees[shift] = min(columns), most.bit_length()
+    return trees
 
 
 class FusedProcessingElement(wiring.Component):
@@ -383,9 +423,9 @@ class FusedProcessingElement(wiring.Component):
                 inner_product.int8.eq(int8),
                 inner_product.operands.eq(operands.operands),
                 inner_product.nibbles.eq(resident[output]),
-                inner_product.addend_n.eq(~self.i_partial_sums[output]),
+                inner_product.addend.eq(self.i_partial_sums[output]),
                 self.o_partial_sums[output].eq(partial_sum),
             ]
             with m.If(self.enable & self.o_valid):
-                m.d.sync += partial_sum.eq(~inner_product.o_n)
+                m.d.sync += partial_sum.eq(inner_product.o)
         return m

@@ -8,17 +8,20 @@ than a 4-bit digit is shifted behind the adder tree, where one multiplexer serve
 that are shifted alike share a tree.
 
 Nibbles are not the codes of golden.formats: :func:`nibbles` recodes the weights when they are
-prepared, bit for bit, so that decoders are smallest. As in :mod:`folded`, activations are unsigned
-in the heap and negative multiples uncorrected; :func:`correction` is what remains.
+prepared, bit for bit, so that decoders are smallest: most bits of a nibble are controls of legs. As
+in :mod:`folded`, activations are unsigned in the heap, selections are inverted and so subtract, and
+digits of nought let pass what they like, as long as no bit of an activation is in it;
+:func:`correction` is what remains. Multiplexers invert as well, so what they shift is subtracted
+once more: there a positive multiple passes u, and elsewhere its complement.
 
-For dINT4, high digits are −1, 0, 1 and 2 (three legs) and low ones −2, −1, 0 and 1 (behind an XOR,
+For dINT4, high digits are −1, 0, 1 and 2 (three legs) and low ones −2, −1, 0 and 1 (behind a sign,
 which the denormals need). Two of the sixteen combinations are the denormals in 4-bit mode. Digits
 of INT8 are, from the lowest: low and high of the lower lane, high and low of the upper one, because
 only a low slot can give the top digit its fifth value: −2 or 2 by the sign of all that lies below.
 
-For INT4, nibbles are two's complement and high digits −2 … 2, behind an XOR; low ones need none.
-Digits of INT8 keep their order, so that only one tree is shifted. The top digit of code 1000 is 2
-in place of −2 where the lower lane is negative.
+For INT4, low digits are −2, −1, 0 and 1 (three legs), and high ones −2 … 2 behind a sign: −2 or 2
+by the sign of all that lies below. Digits of INT8 keep their order, so that only one tree is
+shifted.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from numpy.typing import NDArray
 
 from dintmac.golden.formats import ACTIVATION_BITS, DINT4, INT4, INT8, Format
 from dintmac.hdl.architectures.folded import EXCESS, LARGEST
-from dintmac.hdl.architectures.partial_products import PartialProducts, select
+from dintmac.hdl.architectures.partial_products import PartialProducts
 
 __all__ = ["FORMATS", "NIBBLE_BITS", "accumulator_bits", "correction", "generator", "nibbles"]
 
@@ -44,11 +47,20 @@ NIBBLE_BITS = 4
 
 @dataclass(frozen=True)
 class _Lane:
-    """u = a + 128, its complement, and the nibble of a lane."""
+    """The nibble of a lane, and what its positive and negative multiples let pass: u = a + 128 and
+    its complement, or the other way round.
+    """
 
-    u: list[Value]
-    complement: list[Value]
+    positive: list[Value]
+    negative: list[Value]
     nibble: Value
+
+    def signed(self, products: PartialProducts, positive: Value, negative: Value) -> list[Value]:
+        """What is to pass, of either sign; constant where both are on, or neither."""
+        return [
+            products.define(f"signed_{i}", ~((positive & n) | (negative & p)))
+            for i, (p, n) in enumerate(zip(self.positive, self.negative, strict=True))
+        ]
 
 
 def generator(
@@ -56,7 +68,7 @@ def generator(
 ) -> dict[int, PartialProducts]:
     """Partial products of a pair, by the columns that they are shifted by in INT8 mode.
 
-    Their sum, shifted, is too large by the correction.
+    Those that are never shifted less all others, shifted, are too large by the correction.
 
     Parameters
     ----------
@@ -68,10 +80,12 @@ def generator(
     int8 : Value, 1 bit
         Whether the nibbles are those of an INT8 weight.
     """
-    lower, upper = (
-        _Lane(list(o[:ACTIVATION_BITS]), list(o[ACTIVATION_BITS:]), nibble)
-        for o, nibble in zip(operands, nibbles, strict=True)
+    u, complement = (
+        [list(o[part]) for o in operands]
+        for part in (slice(ACTIVATION_BITS), slice(ACTIVATION_BITS, None))
     )
+    lower = _Lane(complement[0], u[0], nibbles[0])
+    upper = _Lane(u[1], complement[1], nibbles[1])
     return (_dint4 if format.is_dint else _int4)(lower, upper, int8)
 
 
@@ -117,14 +131,13 @@ def correction(format: Format, weights: Format, codes: NDArray[np.uint8]) -> NDA
         As :func:`nibbles`.
     """
     digits = _Digits.of(format, weights, codes)
-    low, high = (_dint4_excess if format.is_dint else _int4_excess)(digits)
-    if weights == INT8:
-        low_shift, high_shift = _SHIFTS[format]
-        low, high = low.copy(), high.copy()
-        low[..., 1::2] <<= low_shift
-        high[..., 1::2] <<= high_shift
     units = weights.half_steps[codes].astype(np.int64) * format.units_per_step // 2
-    total: NDArray[np.int64] = EXCESS * units.sum(axis=-1) + (low + high).sum(axis=-1)
+    total: NDArray[np.int64] = EXCESS * units.sum(axis=-1)
+    slots = zip(digits.multiples(format), digits.ones(format), _SHIFTS[format], strict=True)
+    for multiples, ones, shift in slots:
+        lower = np.maximum(multiples, 0) + ones
+        upper = np.maximum(-multiples, 0) + ones << (shift if weights == INT8 else 0)
+        total += LARGEST * (upper[..., 1::2].sum(axis=-1) - lower[..., ::2].sum(axis=-1))
     return total
 
 
@@ -158,7 +171,7 @@ class _Digits:
     low, high
         What the slots of a lane select, −2 … 2; those of a denormal's nibble for denormals.
     denormal
-        Whether ``low`` stands for a denormal: 0 for +1/2 and 1 for −1/2.
+        Whether ``low`` stands for a denormal: 1 for +1/2 and 0 for −1/2.
     """
 
     low: NDArray[np.int64]
@@ -172,7 +185,7 @@ class _Digits:
         if weights != INT8:
             denormal = half_steps & 1 == 1
             low, high = _split(steps, 4, -2)
-            low = np.where(denormal, half_steps < 0, low)
+            low = np.where(denormal, half_steps > 0, low)
             return cls(low, np.where(denormal, 2, high), denormal)
         if format.is_dint:
             lower, upper = _split(steps, 16, -6)
@@ -187,9 +200,32 @@ class _Digits:
         return cls(low, high, np.zeros(low.shape, dtype=np.bool_))
 
     def nibbles(self, format: Format) -> NDArray[np.uint8]:
-        if format.is_dint:
-            return (self.high + 1 << 2 | self.low & 3).astype(np.uint8)
-        return (4 * self.high + self.low & 15).astype(np.uint8)
+        low = _LOW_NIBBLES[format][self.low + 2]
+        nibbles: NDArray[np.uint8] = _HIGH_NIBBLES[self.high + 2] << 2 | low
+        return nibbles
+
+    def multiples(self, format: Format) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """What low and high slots select, in hardware units."""
+        low, high = self.low * format.units_per_step, 4 * self.high * format.units_per_step
+        return np.where(self.denormal, 2 * self.low - 1, low), np.where(self.denormal, 0, high)
+
+    def ones(self, format: Format) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Multiples of 255 that low and high slots let pass besides, of digits nought."""
+        nought = (self.low == 0) & ~self.denormal
+        if not format.is_dint:
+            return nought.astype(np.int64), np.zeros_like(self.high)
+        # The low slot of an upper lane lets nothing pass.
+        nought[..., 1::2] = False
+        return 2 * nought.astype(np.int64), 8 * (self.high == 0).astype(np.int64)
+
+
+#: Two bits for the digits −2 … 2: controls of the legs −1 and 1, which are both on for nought.
+_HIGH_NIBBLES = np.array([0, 2, 3, 1, 0], dtype=np.uint8)
+#: The same for INT4. For dINT4 nought is neither, and ±2, where the sign is no matter, is both.
+_LOW_NIBBLES = {
+    DINT4: np.array([3, 1, 0, 2, 3], dtype=np.uint8),
+    INT4: np.array([0, 1, 3, 2], dtype=np.uint8),
+}
 
 
 def _split(
@@ -206,60 +242,53 @@ def _split(
 def _dint4(lower: _Lane, upper: _Lane, int8: Value) -> dict[int, PartialProducts]:
     low_shift, high_shift = _SHIFTS[DINT4]
     fixed, low, high = PartialProducts(), PartialProducts(), PartialProducts()
-    _add_low_slot(fixed, lower, int8)
-    _add_high_slot(fixed, lower, int8)
-    negative = fixed.define("lane_negative", _is_negative(lower.nibble, lower.nibble[1]))
-    _add_low_slot(low, upper, int8, plus_two=int8 & _is_negative(upper.nibble, negative))
-    _add_high_slot(high, upper, int8)
+    denormal = _add_high_slot(fixed, lower, int8)
+    _add_low_slot(fixed, lower, denormal)
+    denormal = _add_high_slot(high, upper, int8)
+    below = fixed.define("lane_negative", _is_negative(lower.nibble, lower.nibble[0]))
+    plus_two = low.define("plus_two", int8 & _is_negative(upper.nibble, below))
+    _add_top_slot(low, upper, denormal, plus_two)
     return {0: fixed, low_shift: low, high_shift: high}
 
 
 def _is_negative(nibble: Value, below: Value) -> Value:
     """Whether the high digit is, or is nought and what stands ``below`` it is negative."""
-    minus_one, nought = ~nibble[3] & ~nibble[2], ~nibble[3] & nibble[2]
-    return minus_one | (nought & below)
+    return nibble[3] & (~nibble[2] | below)
 
 
-def _denormal(lane: _Lane, int8: Value) -> Value:
-    """Digits 0 and 1 below a 2, which no steps of dINT4 have."""
-    return lane.nibble[3] & lane.nibble[2] & ~lane.nibble[1] & ~int8
+def _add_high_slot(products: PartialProducts, lane: _Lane, int8: Value) -> Value:
+    """Add the high digit, −1 … 2 at column 3, and return whether the nibble is a denormal.
+
+    Denormals are digits 0 and 1 below a 2, which no steps of dINT4 have.
+    """
+    one, minus_one = lane.nibble[2], lane.nibble[3]
+    half = products.define("half", ~(lane.nibble[0] | int8))
+    denormal = products.define("denormal", ~(one | minus_one) & half)
+    two = products.define("two", ~(one | minus_one | half))
+    products.subtract_selection(
+        [(one, lane.positive, 3), (two, lane.positive, 4), (minus_one, lane.negative, 3)]
+    )
+    return denormal
 
 
-def _add_low_slot(
-    products: PartialProducts, lane: _Lane, int8: Value, plus_two: Value | None = None
-) -> None:
-    """Add the low digit, −2 … 1 at column 1, or ± 1/2; ``plus_two`` makes 2 of −2."""
-    u, complement, nibble = lane.u, lane.complement, lane.nibble
-    denormal = products.define("denormal", _denormal(lane, int8))
-    one = products.define("one", nibble[0] & ~denormal)
-    two = products.define("two", nibble[1] & ~nibble[0])
-    below = nibble[1] if plus_two is None else nibble[1] & ~(two & plus_two)
-    negative = products.define("negative", below | (denormal & nibble[0]))
-    plus_half = products.define("plus_half", denormal & ~nibble[0])
-    minus_half = products.define("minus_half", denormal & nibble[0])
-    columns = select([(denormal, u, 0), (one, u, 1), (two, u, 2)])
-    for i in range(1, 9):
-        products.add(i, columns[i] ^ negative)
-    # The ends are reached by one magnitude each.
-    products.add(0, (plus_half & u[0]) | (minus_half & complement[0]))
-    products.add(9, two & (complement[-1] if plus_two is None else u[-1] ^ negative))
+def _add_low_slot(products: PartialProducts, lane: _Lane, denormal: Value) -> None:
+    """Add the low digit, −2 … 1 at column 1, or ± 1/2."""
+    minus, plus = lane.nibble[0], lane.nibble[1]
+    one = products.define("not_denormal", ~denormal)
+    two = products.define("minus_two", plus & minus)
+    negative = products.define("negative", minus | (denormal & ~plus))
+    signed = lane.signed(products, plus, negative)
+    products.subtract_selection([(denormal, signed, 0), (one, signed, 1), (two, lane.negative, 2)])
 
 
-def _add_high_slot(products: PartialProducts, lane: _Lane, int8: Value) -> None:
-    """Add the high digit, −1 … 2 at column 3; it is one less than its two bits."""
-    high, low = lane.nibble[3], lane.nibble[2]
-    minus_one = products.define("minus_one", ~high & ~low)
-    one = products.define("one", high & ~low)
-    two = products.define("two", high & low & ~_denormal(lane, int8))
-    products.add_selection([(minus_one, lane.complement, 3), (one, lane.u, 3), (two, lane.u, 4)])
-
-
-def _dint4_excess(digits: _Digits) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Excess of the low and of the high slots, not shifted."""
-    # Inverted are columns 1 … 8, of which −4u begins at column 2 and −u ends at column 7.
-    low = np.select([digits.low == -2, digits.low == -1], [4 * LARGEST + 2, 2 * LARGEST], 0)
-    low = np.where(digits.denormal, np.where(digits.low == 1, LARGEST + 256, 0), low)
-    return low, np.where(digits.high == -1, LARGEST << 3, 0)
+def _add_top_slot(products: PartialProducts, lane: _Lane, denormal: Value, plus_two: Value) -> None:
+    """The same for the digit that is −2 … 2 in INT8 mode; ``plus_two`` makes 2 of −2."""
+    minus, plus = lane.nibble[0], lane.nibble[1]
+    one = products.define("one", (plus ^ minus) & ~denormal)
+    two = products.define("top_two", plus & minus)
+    positive = products.define("positive", plus & (~minus | plus_two))
+    signed = lane.signed(products, positive, ~positive)
+    products.subtract_selection([(denormal, signed, 0), (one, signed, 1), (two, signed, 2)])
 
 
 # INT4
@@ -267,38 +296,36 @@ def _dint4_excess(digits: _Digits) -> tuple[NDArray[np.int64], NDArray[np.int64]
 
 def _int4(lower: _Lane, upper: _Lane, int8: Value) -> dict[int, PartialProducts]:
     fixed, shifted = PartialProducts(), PartialProducts()
-    _add_three_way_slot(fixed, lower)
-    _add_booth_slot(fixed, lower, negative=lower.nibble[3])
-    _add_three_way_slot(shifted, upper)
-    plus_two = ~upper.nibble[:3].any() & int8 & lower.nibble[3]
-    _add_booth_slot(shifted, upper, negative=upper.nibble[3] & ~plus_two)
+    low_negative = _add_three_way_slot(fixed, lower)
+    _add_signed_slot(fixed, lower, plus_two=low_negative)
+    minus_one, one = lower.nibble[3], lower.nibble[2]
+    # A two is negative where the low digit is not.
+    below = fixed.define(
+        "lane_negative", Mux(one, minus_one & low_negative, minus_one | ~low_negative)
+    )
+    low_negative = _add_three_way_slot(shifted, upper)
+    nought = upper.nibble[:2].all()
+    _add_signed_slot(shifted, upper, plus_two=low_negative | (nought & int8 & below))
     return {0: fixed, _SHIFTS[INT4][0]: shifted}
 
 
-def _add_three_way_slot(products: PartialProducts, lane: _Lane) -> None:
-    """Add the low digit, −2 … 1."""
-    high, low = lane.nibble[1], lane.nibble[0]
-    one = products.define("one", ~high & low)
-    minus_one = products.define("minus_one", high & low)
-    minus_two = products.define("minus_two", high & ~low)
-    products.add_selection(
-        [(one, lane.u, 0), (minus_one, lane.complement, 0), (minus_two, lane.complement, 1)]
+def _add_three_way_slot(products: PartialProducts, lane: _Lane) -> Value:
+    """Add the low digit, −2 … 1, and return whether it is negative."""
+    minus_one, one = lane.nibble[0], lane.nibble[1]
+    minus_two = products.define("minus_two", ~(minus_one | one))
+    products.subtract_selection(
+        [(one, lane.positive, 0), (minus_one, lane.negative, 0), (minus_two, lane.negative, 1)]
     )
+    return ~one
 
 
-def _add_booth_slot(products: PartialProducts, lane: _Lane, negative: Value) -> None:
-    """Add the high digit, −2 … 2 at column 2."""
-    high, middle, low = lane.nibble[3], lane.nibble[2], lane.nibble[1]
-    one = products.define("one", middle ^ low)
-    two = products.define("two", Mux(high, ~middle & ~low, middle & low))
-    negative = products.define("negative", negative)
-    for i, bit in select([(one, lane.u, 2), (two, lane.u, 3)]).items():
-        products.add(i, bit ^ negative)
-
-
-def _int4_excess(digits: _Digits) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Excess of the low and of the high slots, not shifted."""
-    low = np.select([digits.low == -2, digits.low == -1], [2 * LARGEST, LARGEST], 0)
-    # The sign bit inverts all of the high slot, also where its digit is nought.
-    negative = 4 * digits.high + digits.low < 0
-    return low, np.where(negative, 2 * LARGEST + 1 << 2, 0)
+def _add_signed_slot(products: PartialProducts, lane: _Lane, plus_two: Value) -> None:
+    """Add the high digit, −2 … 2 at column 2; ``plus_two`` makes 2 of −2."""
+    plus, minus = lane.nibble[2], lane.nibble[3]
+    two = products.define("two", ~(plus | minus))
+    one = products.define("one", ~two)
+    plus_two = products.define("plus_two", plus_two)
+    positive = products.define("positive", plus | (two & plus_two))
+    negative = products.define("negative", minus | (two & ~plus_two))
+    signed = lane.signed(products, positive, negative)
+    products.subtract_selection([(one, signed, 2), (two, signed, 3)])

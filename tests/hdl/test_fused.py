@@ -34,7 +34,9 @@ def test_nibbles_of_narrow_weights_are_a_permutation_of_codes(format):
 def test_bits_of_a_pair_add_up_to_products_and_correction(format, weights):
     """Every weight, each in both lanes or over both; the other lane has other operands."""
     group = FusedGroupPartialProducts(format)
-    places = [c + s * (weights == INT8) for s, c in group.places]
+    places = [
+        (1 if shift else -1) << column + shift * (weights == INT8) for shift, column in group.places
+    ]
     per_weight = 2 if weights == INT8 else 1
     codes = every_code(weights)
     if weights != INT8:
@@ -55,8 +57,8 @@ def test_bits_of_a_pair_add_up_to_products_and_correction(format, weights):
                 for lane in range(2):
                     u = int(pair[lane // per_weight]) + 128
                     ctx.set(group.operands[lane], u | (255 - u) << 8)
-                bits = ctx.get(group.complements)
-                total = sum(1 << c for j, c in enumerate(places) if not bits >> j & 1)
+                bits = ctx.get(group.bits)
+                total = sum(p for j, p in enumerate(places) if not bits >> j & 1)
                 assert total == units[i] @ pair + correction[i], (codes[i], pair)
 
     simulator = Simulator(group)
@@ -88,9 +90,9 @@ def test_inner_product_equals_the_golden_model(format, weights):
             start = (addends[i] - correction[i] + (1 << width - 1)) % (1 << width) - (
                 1 << width - 1
             )
-            ctx.set(component.addend_n, ~start)
+            ctx.set(component.addend, start)
             golden = matmul(activations[i : i + 1], codes[i : i + 1], weights)[0, 0]
-            assert ~ctx.get(component.o_n) == addends[i] + units * int(golden)
+            assert ctx.get(component.o) == addends[i] + units * int(golden)
 
     simulator = Simulator(component)
     simulator.add_testbench(testbench)
