@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueCastable, signed
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, ValueCastable, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -226,6 +226,8 @@ class InnerProduct(wiring.Component):
 
 def behavioural_product(format: Format, activation: Value, weight: Value) -> Value:
     """The product in hardware units with ``*``; a denormal is the activation or its negation."""
+    if format.is_float:
+        return Array(format.half_steps.tolist())[weight] * activation
     product = Value.cast(weight).as_signed() * activation
     if not format.is_dint:
         return product
