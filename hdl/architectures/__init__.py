@@ -205,6 +205,7 @@ ARCHITECTURES = {
             "one shifted activation, for the mantissa and for the bit that leads it",
             shift.generator,
             lambda format: format.is_float,
+            adds_complements=False,
         ),
         Architecture(
             "shift_folded",
