@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -192,6 +193,46 @@ NF4 = Codebook(
         1.0,
     ),
 )
+
+
+def whole_levels(grid: Codebook, tolerance: float) -> NDArray[np.int64]:
+    """The smallest whole numbers that can stand for the levels, which a MAC would multiply.
+
+    Parameters
+    ----------
+    grid : Codebook
+    tolerance : float
+        How far any number, times one factor for all, may be from its level, relative to it.
+
+    Returns
+    -------
+    int64 array, shape ``(codes,)``.
+
+    Raises
+    ------
+    ValueError
+        If the tolerance is not above 0 and below 1.
+    """
+    if not 0 < tolerance < 1:
+        raise ValueError(f"tolerance must be above 0 and below 1, not {tolerance!r}")
+    levels = np.array(grid.levels)
+    sizes = np.abs(levels[levels != 0])
+
+    def fits(factor: float) -> bool:
+        ratios = np.rint(sizes * factor) / sizes
+        return bool(ratios.max() * (1 - tolerance) <= ratios.min() * (1 + tolerance))
+
+    factors = (factor for greatest in count(1) for factor in _factors(sizes, greatest))
+    return np.rint(levels * next(filter(fits, factors))).astype(np.int64)
+
+
+def _factors(sizes: NDArray[np.float64], greatest: int) -> NDArray[np.float64]:
+    """Factors for every way to round sizes times a factor such that the largest has this value."""
+    low, high = (greatest - 0.5) / sizes.max(), (greatest + 0.5) / sizes.max()
+    changes = np.outer(1 / sizes, np.arange(greatest) + 0.5).ravel()
+    ends = np.unique([low, *changes[(changes > low) & (changes < high)], high])
+    between: NDArray[np.float64] = (ends[1:] + ends[:-1]) / 2
+    return between
 
 
 def check_grid(name: str, value: object) -> None:

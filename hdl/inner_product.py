@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, ValueCastable, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueCastable, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -226,12 +226,14 @@ class InnerProduct(wiring.Component):
 
 def behavioural_product(format: Format, activation: Value, weight: Value) -> Value:
     """The product in hardware units with ``*``; a denormal is the activation or its negation."""
-    if format.is_float:
-        return Array(format.half_steps.tolist())[weight] * activation
-    product = Value.cast(weight).as_signed() * activation
-    if not format.is_dint:
-        return product
     code = Value.cast(weight)
+    if format.is_float:
+        product = Cat(code[0], code[1:3].any()) * activation
+        product = Mux(code[2], Mux(code[1], product << 2, product << 1), product)
+        return Mux(code[3], -product, product)
+    product = code.as_signed() * activation
+    if format.is_integer:
+        return product
     denormal = code[-1] & ~code[1:-1].any()
     return Mux(denormal, Mux(code[0], -activation, activation), product << 1)
 
