@@ -33,9 +33,7 @@ def generator(format: Format, activation: Value, weights: Sequence[Value]) -> Pa
     products = PartialProducts()
     (weight,) = weights
     sign = weight[3]
-    signed = [
-        products.define(f"signed_{i}", activation[i] ^ sign) for i in range(ACTIVATION_BITS)
-    ]
+    signed = [products.define(f"signed_{i}", activation[i] ^ sign) for i in range(ACTIVATION_BITS)]
     signed += [signed[-1]] * (_WIDTH - ACTIVATION_BITS)
     mantissa, leading, shifts = _decoded(products, weight)
     legs = [(control, [sign] * k + signed[: _WIDTH - k], 0) for k, control in enumerate(shifts)]
@@ -65,7 +63,7 @@ def folded_generator(format: Format, operands: Value, weights: Sequence[Value]) 
 
 
 def correction(format: Format, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """128 w, and 255 |w| less 256 |w| more where w is negative; shape (…, 1) gives (…)."""
+    """128 w, and 255 |w| more where w is negative; shape (…, 1) gives (…)."""
     units = format.to_units(codes[..., 0]).astype(np.int64)
     excess: NDArray[np.int64] = EXCESS * units - LARGEST * np.minimum(units, 0)
     return excess
@@ -84,6 +82,4 @@ def _decoded(products: PartialProducts, weight: Value) -> tuple[Value, Value, li
 
 def _shifted(products: PartialProducts, legs: Sequence[Leg]) -> list[Value]:
     """The bits that the legs select, each with a name: they are used twice."""
-    return [
-        products.define(f"shifted_{column}", bit) for column, bit in select(legs).items()
-    ]
+    return [products.define(f"shifted_{column}", bit) for column, bit in select(legs).items()]

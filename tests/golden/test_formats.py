@@ -154,7 +154,11 @@ def test_names_are_read_back_in_any_case():
             ValueError,
             "values to encode must be finite, not NaN or infinite",
         ),
-        (lambda: parse("dint9000"), ValueError, "format must be int2 to int8, dint3 to dint8 or fp4"),
+        (
+            lambda: parse("dint9000"),
+            ValueError,
+            "format must be int2 to int8, dint3 to dint8 or fp4",
+        ),
         (
             lambda: INT8.decode(np.array([1])),
             TypeError,
