@@ -223,7 +223,8 @@ def whole_levels(grid: Codebook, tolerance: float) -> NDArray[np.int64]:
         return bool(ratios.max() * (1 - tolerance) <= ratios.min() * (1 + tolerance))
 
     factors = (factor for greatest in count(1) for factor in _factors(sizes, greatest))
-    return np.rint(levels * next(filter(fits, factors))).astype(np.int64)
+    whole: NDArray[np.int64] = np.rint(levels * next(filter(fits, factors))).astype(np.int64)
+    return whole
 
 
 def _factors(sizes: NDArray[np.float64], greatest: int) -> NDArray[np.float64]:
@@ -271,7 +272,8 @@ def parse_grid(name: str) -> Format | Codebook:
     ValueError
         If there is no such grid.
     """
-    by_name: dict[str, Format | Codebook] = {grid.name.lower(): grid for grid in (*FORMATS, NF4)}
+    grids: list[Format | Codebook] = [*FORMATS, NF4]
+    by_name = {grid.name.lower(): grid for grid in grids}
     if name.lower() not in by_name:
         raise ValueError(f"grid must be int2 to int8, dint3 to dint8, fp4 or nf4, not {name!r}")
     return by_name[name.lower()]

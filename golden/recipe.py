@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dintmac.golden.calibration import ActivationScheme
 from dintmac.golden.checks import check_int, check_member
-from dintmac.golden.formats import DINT4, Format
+from dintmac.golden.formats import DINT4
 from dintmac.golden.gptq import ROWS, gptq, hessian
 from dintmac.golden.grids import Grid, check_grid, check_shiftable
 from dintmac.golden.linear import FloatLinear, QuantizedLinear, float_columns, low_rank_correction

@@ -74,8 +74,8 @@ class InnerProduct(wiring.Component):
     enter one enabled cycle before the addend and the term, and the sum comes with these.
 
     A resident architecture adds its correction of the weights to that. Weights count in hardware
-    units: half steps for dINT, steps for integers. Addend, term and sum are as the heap adds them,
-    :meth:`Architecture.as_added`: an inverter in the midst of it would hide full adders from
+    units: steps for integers, half steps for others. Addend, term and sum are as the heap adds
+    them, :meth:`Architecture.as_added`: an inverter in the midst of it would hide full adders from
     synthesis. In carry-save form they are the sum of two ports: ``addend + addend_carry`` and
     ``o + o_carry``.
 

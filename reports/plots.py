@@ -1,4 +1,4 @@
-"""Plots: ratios, values in parts, and lines over sizes or layers."""
+"""Plots: ratios, values in parts, lines over sizes or layers, and fronts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from dintmac.reports.labels import number, times
-from dintmac.reports.panels import BarPanel, DotPanel, GrowthPanel, LinePanel, Panel
+from dintmac.reports.panels import BarPanel, DotPanel, FrontPanel, GrowthPanel, LinePanel, Panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,6 +78,8 @@ def draw(
                 _draw_growth(axes, panel)
             elif isinstance(panel, BarPanel):
                 _draw_bars(axes, panel)
+            elif isinstance(panel, FrontPanel):
+                _draw_fronts(axes, panel)
             else:
                 _draw_lines(axes, panel)
         buffer = io.BytesIO()
@@ -196,7 +198,7 @@ def _draw_bars(axes: Axes, panel: BarPanel) -> None:
 
 
 def _draw_lines(axes: Axes, panel: LinePanel) -> None:
-    from matplotlib.ticker import LogLocator, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     headings = list(dict.fromkeys(line.heading for line in panel.lines))
     labels = list(dict.fromkeys(line.label for line in panel.lines))
@@ -210,15 +212,51 @@ def _draw_lines(axes: Axes, panel: LinePanel) -> None:
             label=_plain(f"{line.heading} {line.label}"),
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _scale_by_powers(axes)
+    axes.margins(x=0.01)
+    axes.set_xlabel(_plain(panel.axis))
+    axes.set_ylabel(_plain(panel.value_axis))
+    _entitle(axes, panel.title, len(panel.lines), 3, handle=2)
+
+
+def _scale_by_powers(axes: Axes) -> None:
+    """A logarithmic scale of values with plain numbers."""
+    from matplotlib.ticker import LogLocator
+
     axes.set_yscale("log")
     axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
         set_formatter(lambda value, _: f"{value:g}")
     axes.grid(axis="y")
-    axes.margins(x=0.01)
+
+
+def _draw_fronts(axes: Axes, panel: FrontPanel) -> None:
+    """Filled marks on the front, under a line, and hollow ones off it."""
+    for index, line in enumerate(panel.lines):
+        colour = _COLOURS[index % len(_COLOURS)]
+        marker = _MARKERS[index % len(_MARKERS)]
+        best = [(x, y) for _, x, y, is_best in line.points if is_best]
+        axes.plot(
+            *zip(*best, strict=True),
+            marker=marker,
+            color=colour,
+            label=_plain(line.label),
+            drawstyle="steps-post",
+            markersize=5.5,
+            linewidth=1.1,
+        )
+        for name, x, y, is_best in line.points:
+            if not is_best:
+                axes.plot(x, y, marker, color=colour, markersize=5.5, markerfacecolor=_PAPER)
+            # On either side of the front: neighbours there seldom are on the same one.
+            side = {"xytext": (-4, -6), "ha": "right"} if is_best else {"xytext": (5, 6)}
+            _write(axes, _plain(name), (x, y), fontsize=7.5, **side)
+    if all(y > 0 for line in panel.lines for _, _, y, _ in line.points):
+        _scale_by_powers(axes)
+    axes.margins(x=0.12, y=0.1)
     axes.set_xlabel(_plain(panel.axis))
     axes.set_ylabel(_plain(panel.value_axis))
-    _entitle(axes, panel.title, len(panel.lines), 3, handle=2)
+    _entitle(axes, panel.title, len(panel.lines), 2, handle=2)
 
 
 def _draw_growth(axes: Axes, panel: GrowthPanel) -> None:
@@ -281,7 +319,7 @@ def _rows(axes: Axes, names: Sequence[tuple[str, str]]) -> list[int]:
 
 def _height(panel: Panel) -> float:
     """Inches."""
-    if isinstance(panel, LinePanel | GrowthPanel):
+    if isinstance(panel, LinePanel | GrowthPanel | FrontPanel):
         return _LINE_PANEL
     return _MARGIN + _ROW * _lines(panel)
 

@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verilog(verbs)
     add_quantize(verbs)
     add_evaluate(verbs)
+    _add_front(verbs)
     _add_doctor(verbs)
     return parser
 
@@ -430,6 +431,47 @@ def _write(path: Path, text: str) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+# front
+
+
+def _add_front(verbs: Verbs) -> None:
+    verb = add_verb(
+        verbs,
+        "front",
+        "join a report and an evaluation, and write which weight formats are on the Pareto front "
+        "of accuracy against area and energy: front.md and front.png",
+        _front,
+    )
+    verb.add_argument(
+        "--report",
+        type=Path,
+        default=Path("build/report/report.json"),
+        metavar="FILE",
+        help="report.json of dintmac report --format macs",
+    )
+    verb.add_argument(
+        "--evaluation",
+        type=Path,
+        default=Path("build/evaluate/evaluate.json"),
+        metavar="FILE",
+        help="evaluate.json of dintmac evaluate --format macs",
+    )
+    verb.add_argument(
+        "--output", type=Path, default=Path("build/front"), metavar="FOLDER", help="where to write"
+    )
+
+
+def _front(options: argparse.Namespace) -> int:
+    from dintmac.reports.evaluation import read_evaluation
+    from dintmac.reports.front import summary, write_front
+    from dintmac.reports.report import read_report
+
+    records, evaluation = read_report(options.report).records, read_evaluation(options.evaluation)
+    write_front(records, evaluation, options.output)
+    print(f"{summary(records, evaluation)}\n\nWritten to {options.output}: front.md has it all.")
+    return 0
 
 
 # doctor
