@@ -17,7 +17,7 @@ from dintmac.golden.grids import NF4, whole_levels
 from dintmac.golden.tasks import Evaluation, Row
 from dintmac.reports.files import replace_files
 from dintmac.reports.grouping import grouped
-from dintmac.reports.labels import DASH, design_title, number
+from dintmac.reports.labels import DASH, number, short_title
 from dintmac.reports.pages import plain_table, render_markdown
 from dintmac.reports.panels import FrontLine, FrontPanel
 from dintmac.reports.plots import draw
@@ -157,7 +157,7 @@ def write_front(records: Sequence[Record], evaluation: Evaluation, folder: str |
     """
     found = fronts(records, evaluation)
     panels = _panels(found)
-    metrics = len({panel.axis for panel in panels if panel.title == panels[0].title})
+    metrics = len({one.metric for one in found})
     values = {
         "model": evaluation.model,
         "tables": _tables(found),
@@ -222,7 +222,7 @@ def _points(
 
 
 def _place(record: Record) -> str:
-    return f"{record.library}: {design_title(record.design, record.parameters)}"
+    return f"{record.library}, {short_title(record.design, record.parameters)}"
 
 
 def _scheme(row: Row) -> str:
@@ -301,7 +301,7 @@ def _panels(found: Sequence[Front]) -> list[FrontPanel]:
     groups = grouped(found, lambda one: (one.place, one.measure, one.metric))
     return [
         FrontPanel(
-            title=place,
+            title=f"{place}, {measure} by {metric}",
             axis=f"{metric} per MAC, {group[0].unit}",
             value_axis=_MEASURES[measure].axis,
             lines=tuple(

@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from dintmac.reports.labels import number, times
@@ -38,10 +39,15 @@ _DARK = {_INK: "#e4e7ec", _FAINT: "#3a4352", _PAPER: "#161b24"}
 #: Ground under a text, at which the lines of the grid stop.
 _PATCH = {"facecolor": _PAPER, "linewidth": 0, "pad": 1.0}
 
+#: Where a name may stand beside a point of a front, right and above, the better first; beside
+#: others the opposite.
+_SIDES = ((-1, -1), (-1, 1), (1, 1), (1, -1), (-1, 0), (1, 0), (0, -1), (0, 1))
+
 _WIDTH = 5.4  # inches a panel
 _ROW = 0.21
 _MARGIN = 1.1
 _LINE_PANEL = 3.2  # inches
+_FRONT_PANEL = 4.2
 
 
 def draw(
@@ -245,18 +251,53 @@ def _draw_fronts(axes: Axes, panel: FrontPanel) -> None:
             markersize=5.5,
             linewidth=1.1,
         )
-        for name, x, y, is_best in line.points:
+        for _, x, y, is_best in line.points:
             if not is_best:
                 axes.plot(x, y, marker, color=colour, markersize=5.5, markerfacecolor=_PAPER)
-            # On either side of the front: neighbours there seldom are on the same one.
-            side = {"xytext": (-4, -6), "ha": "right"} if is_best else {"xytext": (5, 6)}
-            _write(axes, _plain(name), (x, y), fontsize=7.5, **side)
     if all(y > 0 for line in panel.lines for _, _, y, _ in line.points):
         _scale_by_powers(axes)
     axes.margins(x=0.12, y=0.1)
+    axes.autoscale_view()
+    _name_points(axes, panel)
     axes.set_xlabel(_plain(panel.axis))
     axes.set_ylabel(_plain(panel.value_axis))
     _entitle(axes, panel.title, len(panel.lines), 2, handle=2)
+
+
+def _name_points(axes: Axes, panel: FrontPanel) -> None:
+    """Write names where they hide neither marks nor lines nor other names, as far as possible."""
+    from matplotlib.transforms import Bbox
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        pixels = axes.transData.transform((x, y))
+        across, up = 72 / axes.figure.dpi * pixels
+        return float(across), float(up)
+
+    def box(x: float, y: float, width: float, height: float) -> Bbox:
+        return Bbox.from_extents(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+    taken = []
+    for line in panel.lines:
+        taken += [box(*at(x, y), 7, 7) for _, x, y, _ in line.points]
+        best = [at(x, y) for _, x, y, is_best in line.points if is_best]
+        for (x0, y0), (x1, y1) in pairwise(best):
+            taken += [Bbox.from_extents(x0, y0, x1, y0 + 1), Bbox.from_extents(x1, y1, x1 + 1, y0)]
+    for index, line in enumerate(panel.lines):
+        for name, x, y, is_best in line.points:
+            side = 1 if is_best else -1
+            (across, up), width = at(x, y), 4.6 * len(_plain(name))
+            places = [
+                (side * right * (reach + width / 2), side * above * reach)
+                for reach in (6, 9, 13, 18, 24)
+                for right, above in _SIDES
+            ]
+            boxes = [box(across + dx, up + dy, width, 8) for dx, dy in places]
+            free = [i for i, one in enumerate(boxes) if not one.count_overlaps(taken)]
+            chosen = free[0] if free else 0
+            taken.append(boxes[chosen])
+            colour = _COLOURS[index % len(_COLOURS)]
+            options = {"fontsize": 7, "color": colour, "ha": "center"}
+            _write(axes, _plain(name), (x, y), xytext=places[chosen], **options)
 
 
 def _draw_growth(axes: Axes, panel: GrowthPanel) -> None:
@@ -319,7 +360,9 @@ def _rows(axes: Axes, names: Sequence[tuple[str, str]]) -> list[int]:
 
 def _height(panel: Panel) -> float:
     """Inches."""
-    if isinstance(panel, LinePanel | GrowthPanel | FrontPanel):
+    if isinstance(panel, FrontPanel):
+        return _FRONT_PANEL
+    if isinstance(panel, LinePanel | GrowthPanel):
         return _LINE_PANEL
     return _MARGIN + _ROW * _lines(panel)
 
