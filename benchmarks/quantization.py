@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 from dintmac.golden.calibration import ActivationScheme, Calibration
 from dintmac.golden.evaluate import LayerError, cosines, layer_errors
-from dintmac.golden.formats import DINT4, INT4, INT8, dint
-from dintmac.golden.grids import FP4, NF4
+from dintmac.golden.formats import DINT4, FP4, INT4, INT8, dint
+from dintmac.golden.grids import NF4
 from dintmac.golden.linear import IntegerLinear, QuantizedLinear
 from dintmac.golden.models.bert import Bert
 from dintmac.golden.models.folder import load_bert, load_tokenizer

@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--layer", type=int, default=0, help="encoder layer, 0 is the first")
-    parser.add_argument("--format", default="dint4", help="int2 to int8 or dint3 to dint8")
+    parser.add_argument("--format", default="dint4", help="int2 to int8, dint3 to dint8 or fp4")
     parser.add_argument(
         "--sentences", type=Path, metavar="FILE", help="text, a sentence a line (built-in if none)"
     )

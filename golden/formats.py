@@ -27,11 +27,16 @@ class Kind(enum.Enum):
     INTEGER = "int"
     #: Two's complement, except that the two most negative codes are +1/2 and −1/2.
     DINT = "dint"
+    #: Sign, two bits of exponent, one of mantissa: E2M1.
+    FLOAT = "fp"
 
 
-#: Narrowest width of each kind; the widest of both is 8 bits.
-_MINIMUM_BITS = {Kind.INTEGER: 2, Kind.DINT: 3}
-_MAXIMUM_BITS = 8
+#: Narrowest and widest of each kind.
+_BITS = {Kind.INTEGER: (2, 8), Kind.DINT: (3, 8), Kind.FLOAT: (4, 4)}
+_NAMES = {Kind.INTEGER: "INT", Kind.DINT: "dINT", Kind.FLOAT: "FP"}
+#: E2M1 of the OCP Microscaling Formats specification 1.0, magnitudes in half steps by the code
+#: without its sign.
+_E2M1 = (0, 1, 2, 3, 4, 6, 8, 12)
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,9 @@ class Format:
     Parameters
     ----------
     kind : Kind
-        Integer or dINT.
+        Integer, dINT or floating point.
     bits : int
-        Width of a code, 2 … 8 for integers and 3 … 8 for dINT.
+        Width of a code, 2 … 8 for integers, 3 … 8 for dINT, and 4 for floating point.
 
     Raises
     ------
@@ -61,21 +66,30 @@ class Format:
             raise TypeError(f"kind must be a Kind, not {self.kind!r}")
         if not isinstance(self.bits, int) or isinstance(self.bits, bool):
             raise TypeError(f"bits must be an int, not {self.bits!r}")
-        if not _MINIMUM_BITS[self.kind] <= self.bits <= _MAXIMUM_BITS:
-            raise ValueError(
-                f"bits must be {_MINIMUM_BITS[self.kind]} to {_MAXIMUM_BITS} "
-                f"for {self.kind.value}, not {self.bits}"
-            )
+        low, high = _BITS[self.kind]
+        if not low <= self.bits <= high:
+            span = f"{low} to {high}" if low < high else f"{low}"
+            raise ValueError(f"bits must be {span} for {self.kind.value}, not {self.bits}")
 
     @property
     def name(self) -> str:
-        """Name for people: ``INT8``, ``dINT4``."""
-        return f"{'dINT' if self.is_dint else 'INT'}{self.bits}"
+        """Name for people: ``INT8``, ``dINT4``, ``FP4``."""
+        return f"{_NAMES[self.kind]}{self.bits}"
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether all codes are two's complement."""
+        return self.kind is Kind.INTEGER
 
     @property
     def is_dint(self) -> bool:
         """Whether two codes are denormals."""
         return self.kind is Kind.DINT
+
+    @property
+    def is_float(self) -> bool:
+        """Whether codes are floating-point numbers, whose levels are not evenly spaced."""
+        return self.kind is Kind.FLOAT
 
     @property
     def codes(self) -> int:
@@ -84,31 +98,36 @@ class Format:
 
     @property
     def units_per_step(self) -> int:
-        """Hardware units in a step: 2 (half steps) for dINT, 1 for integers."""
-        return 2 if self.is_dint else 1
+        """Hardware units in a step: 1 for integers, 2 (half steps) for all others."""
+        return 1 if self.is_integer else 2
 
     @property
     def minimum(self) -> int:
-        """Smallest integer, in steps."""
+        """Least value, in steps."""
+        if self.is_float:
+            return -self.maximum
         return -(1 << (self.bits - 1)) + (2 if self.is_dint else 0)
 
     @property
     def maximum(self) -> int:
-        """Largest integer, in steps."""
-        return (1 << (self.bits - 1)) - 1
+        """Greatest value, in steps."""
+        return _E2M1[-1] // 2 if self.is_float else (1 << (self.bits - 1)) - 1
 
     @property
     def denormals(self) -> tuple[int, int] | None:
-        """Codes of +1/2 and −1/2, or None for an integer format."""
+        """Codes of +1/2 and −1/2 of a dINT format, or None."""
         most_negative = 1 << (self.bits - 1)
         return (most_negative, most_negative + 1) if self.is_dint else None
 
     @cached_property
     def half_steps(self) -> NDArray[np.int16]:
         """Value of every code, int16, shape ``(codes,)``, in half steps."""
-        codes = np.arange(self.codes, dtype=np.int16)
-        sign = np.int16(1 << (self.bits - 1))
-        table = 2 * ((codes ^ sign) - sign)
+        if self.is_float:
+            table = np.concatenate([_E2M1, np.negative(_E2M1)]).astype(np.int16)
+        else:
+            codes = np.arange(self.codes, dtype=np.int16)
+            sign = np.int16(1 << (self.bits - 1))
+            table = 2 * ((codes ^ sign) - sign)
         if self.denormals is not None:
             table[list(self.denormals)] = (1, -1)
         table.setflags(write=False)
@@ -118,7 +137,8 @@ class Format:
     def _code_of_half_step(self) -> NDArray[np.uint8]:
         """Code of the half-step value ``i + 2 * minimum``; only representable values are used."""
         table = np.zeros(2 * (self.maximum - self.minimum) + 1, dtype=np.uint8)
-        table[self.half_steps - 2 * self.minimum] = np.arange(self.codes)
+        # The first of equal values is written last: 0 and not −0.
+        table[self.half_steps[::-1] - 2 * self.minimum] = np.arange(self.codes)[::-1]
         return table
 
     def check_codes(self, codes: NDArray[np.uint8]) -> None:
@@ -145,7 +165,7 @@ class Format:
         return self.half_steps[codes]
 
     def to_units(self, codes: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """The integers that the hardware multiplies: half steps for dINT, steps for integers."""
+        """The integers that the hardware multiplies: steps for integers, half steps for others."""
         return self.decode(codes) // np.int16(2 // self.units_per_step)
 
     def encode(self, steps: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -179,6 +199,9 @@ class Format:
         TypeError, ValueError
             As :meth:`encode`.
         """
+        if self.is_float:
+            levels = np.unique(self.half_steps)
+            return levels.astype(steps.dtype)[nearest(levels, steps)]
         check_real("values to encode", steps)
         # Saturate first: doubling the greatest floats would overflow.
         magnitude = np.minimum(np.abs(steps), self.codes)
@@ -239,6 +262,38 @@ def check_codes(codes: NDArray[np.uint8], name: str, count: int) -> None:
         raise ValueError(f"{name} codes must be 0 to {count - 1}, not {int(codes.max())}")
 
 
+def nearest(
+    levels: NDArray[np.integer | np.floating], steps: NDArray[np.floating]
+) -> NDArray[np.intp]:
+    """Which of the levels is nearest, ties away from zero.
+
+    Parameters
+    ----------
+    levels : array, shape (n,)
+        In half steps, ascending.
+    steps : floating-point array, any shape
+        Values in steps.
+
+    Returns
+    -------
+    intp array, shape of ``steps``.
+
+    Raises
+    ------
+    TypeError
+        If ``steps`` is not a floating-point array.
+    ValueError
+        If a value is NaN or infinite.
+    """
+    check_real("values to encode", steps)
+    thresholds = (levels[1:] + levels[:-1]) / 4
+    up = np.searchsorted(thresholds, steps, side="right")
+    # A negative step on a threshold goes down: away from zero.
+    tie = (steps < 0) & (np.append(-np.inf, thresholds)[up] == steps)
+    position: NDArray[np.intp] = up - tie
+    return position
+
+
 def round_half_away(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """Nearest integers, ties away from zero, in the dtype of ``values``."""
     rounded: NDArray[np.floating] = np.copysign(_round_half_up(np.abs(values)), values)
@@ -270,18 +325,22 @@ def dint(bits: int) -> Format:
 INT8 = integer(8)
 INT4 = integer(4)
 DINT4 = dint(4)
+#: E2M1: ±{0, 1/2, 1, 3/2, 2, 3, 4, 6}. The code of −0 is never chosen.
+FP4 = Format(Kind.FLOAT, 4)
+
+#: All that there are.
+FORMATS = (*(Format(kind, bits) for kind, (a, b) in _BITS.items() for bits in range(a, b + 1)),)
 
 
 def parse(name: str) -> Format:
-    """The format called ``name``, in any case: ``int2`` … ``int8``, ``dint3`` … ``dint8``.
+    """The format called ``name``, in any case: ``int2`` … ``int8``, ``dint3`` … ``dint8``, ``fp4``.
 
     Raises
     ------
     ValueError
         If there is no such format.
     """
-    formats = [integer(b) for b in range(2, 9)] + [dint(b) for b in range(3, 9)]
-    by_name = {f.name.lower(): f for f in formats}
+    by_name = {f.name.lower(): f for f in FORMATS}
     if name.lower() not in by_name:
-        raise ValueError(f"format must be int2 to int8 or dint3 to dint8, not {name!r}")
+        raise ValueError(f"format must be int2 to int8, dint3 to dint8 or fp4, not {name!r}")
     return by_name[name.lower()]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.checks import check_real
-from dintmac.golden.formats import Format, check_codes, dint, integer
+from dintmac.golden.checks import check_member
+from dintmac.golden.formats import FORMATS, Format, check_codes, nearest
 
 
 class Grid(Protocol):
@@ -93,7 +94,7 @@ class Codebook:
 
     @property
     def units_per_step(self) -> int:
-        """2: the unit is half a step, which is an integer for FP4."""
+        """2: the unit is half a step."""
         return 2
 
     @property
@@ -112,10 +113,10 @@ class Codebook:
         return 2 * np.array(self.levels)
 
     @cached_property
-    def _ascending(self) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.float64]]:
-        """Different levels in half steps, their codes, and the thresholds between, in steps."""
+    def _ascending(self) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        """Different levels in half steps, and their codes."""
         values, codes = np.unique(self.half_steps, return_index=True)
-        return values, codes.astype(np.uint8), (values[1:] + values[:-1]) / 4
+        return values, codes.astype(np.uint8)
 
     def check_codes(self, codes: NDArray[np.uint8]) -> None:
         """Refuse what is no array of codes of this grid.
@@ -141,7 +142,7 @@ class Codebook:
         return self.half_steps[codes]
 
     def to_units(self, codes: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Values of codes in half steps; whole numbers for FP4, but not for NF4."""
+        """Values of codes in half steps, which need not be whole numbers."""
         return self.decode(codes)
 
     def encode(self, steps: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -154,8 +155,8 @@ class Codebook:
         ValueError
             If a value is NaN or infinite.
         """
-        _, codes, _ = self._ascending
-        return codes[self._position(steps)]
+        values, codes = self._ascending
+        return codes[nearest(values, steps)]
 
     def round(self, steps: NDArray[np.floating]) -> NDArray[np.floating]:
         """The levels that :meth:`encode` chooses, in half steps, in the dtype of ``steps``.
@@ -165,24 +166,9 @@ class Codebook:
         TypeError, ValueError
             As :meth:`encode`.
         """
-        values, _, _ = self._ascending
-        return values.astype(steps.dtype)[self._position(steps)]
+        values, _ = self._ascending
+        return values.astype(steps.dtype)[nearest(values, steps)]
 
-    def _position(self, steps: NDArray[np.floating]) -> NDArray[np.intp]:
-        """Which of the ascending levels is nearest."""
-        check_real("values to encode", steps)
-        _, _, thresholds = self._ascending
-        up = np.searchsorted(thresholds, steps, side="right")
-        # A negative step on a threshold goes down: away from zero.
-        tie = (steps < 0) & (np.append(-np.inf, thresholds)[up] == steps)
-        position: NDArray[np.intp] = up - tie
-        return position
-
-
-#: E2M1 of the OCP Microscaling Formats specification 1.0: sign, two bits of exponent, one of
-#: mantissa. Its half steps 0, 1, 2, 3, 4, 6, 8, 12 are integers. The code of −0 is never chosen.
-_E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-FP4 = Codebook("FP4", _E2M1 + tuple(-level for level in _E2M1))
 
 #: NormalFloat of Dettmers et al., *QLoRA: Efficient Finetuning of Quantized LLMs* (2023), appendix
 #: E: quantiles of a normal distribution, no integers of any step.
@@ -209,6 +195,47 @@ NF4 = Codebook(
 )
 
 
+def whole_levels(grid: Codebook, tolerance: float) -> NDArray[np.int64]:
+    """The smallest whole numbers that can stand for the levels, which a MAC would multiply.
+
+    Parameters
+    ----------
+    grid : Codebook
+    tolerance : float
+        How far any number, times one factor for all, may be from its level, relative to it.
+
+    Returns
+    -------
+    int64 array, shape ``(codes,)``.
+
+    Raises
+    ------
+    ValueError
+        If the tolerance is not above 0 and below 1.
+    """
+    if not 0 < tolerance < 1:
+        raise ValueError(f"tolerance must be above 0 and below 1, not {tolerance!r}")
+    levels = np.array(grid.levels)
+    sizes = np.abs(levels[levels != 0])
+
+    def fits(factor: float) -> bool:
+        ratios = np.rint(sizes * factor) / sizes
+        return bool(ratios.max() * (1 - tolerance) <= ratios.min() * (1 + tolerance))
+
+    factors = (factor for greatest in count(1) for factor in _factors(sizes, greatest))
+    whole: NDArray[np.int64] = np.rint(levels * next(filter(fits, factors))).astype(np.int64)
+    return whole
+
+
+def _factors(sizes: NDArray[np.float64], greatest: int) -> NDArray[np.float64]:
+    """Factors for every way to round sizes times a factor such that the largest has this value."""
+    low, high = (greatest - 0.5) / sizes.max(), (greatest + 0.5) / sizes.max()
+    changes = np.outer(1 / sizes, np.arange(greatest) + 0.5).ravel()
+    ends = np.unique([low, *changes[(changes > low) & (changes < high)], high])
+    between: NDArray[np.float64] = (ends[1:] + ends[:-1]) / 2
+    return between
+
+
 def check_grid(name: str, value: object) -> None:
     """Refuse what is no grid.
 
@@ -221,16 +248,31 @@ def check_grid(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a Format or a Codebook, not {value!r}")
 
 
+def check_shiftable(name: str, value: object) -> None:
+    """Refuse what can have no zero point.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is no :class:`Format`.
+    ValueError
+        If it is one whose levels are not evenly spaced.
+    """
+    check_member(name, value, Format)
+    assert isinstance(value, Format)  # For the type checker: check_member has refused others.
+    if value.is_float:
+        raise ValueError(f"{name} must be int2 to int8 or dint3 to dint8, not {value.name}")
+
+
 def parse_grid(name: str) -> Format | Codebook:
-    """The grid called ``name``, in any case: a format of the hardware, ``fp4`` or ``nf4``.
+    """The grid called ``name``, in any case: a format of the hardware, or ``nf4``.
 
     Raises
     ------
     ValueError
         If there is no such grid.
     """
-    grids: list[Format | Codebook] = [FP4, NF4]
-    grids += [integer(b) for b in range(2, 9)] + [dint(b) for b in range(3, 9)]
+    grids: list[Format | Codebook] = [*FORMATS, NF4]
     by_name = {grid.name.lower(): grid for grid in grids}
     if name.lower() not in by_name:
         raise ValueError(f"grid must be int2 to int8, dint3 to dint8, fp4 or nf4, not {name!r}")

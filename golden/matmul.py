@@ -51,7 +51,7 @@ def matmul(
     Returns
     -------
     int32 or int64 array, shape (M, N)
-        Sums in units (half steps for dINT, steps for integers); int32 if the accumulator has at
+        Sums in units (steps for integers, half steps for others); int32 if the accumulator has at
         most 32 bits. Zeros if K is 0.
 
     Raises

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.checks import check_array, check_axes, check_int, check_member, check_real
-from dintmac.golden.formats import Format, round_half_away
-from dintmac.golden.grids import Grid, check_grid
+from dintmac.golden.formats import round_half_away
+from dintmac.golden.grids import Grid, check_grid, check_shiftable
 
 #: Fractions of the absmax scale that the MSE search tries.
 MSE_FACTORS = np.arange(100, 39, -2) / 100
@@ -57,8 +57,8 @@ class QuantizedTensor:
     granularity : Granularity
         Which weights share a scale.
     zero_point : int64 array, shape as ``scale``, optional
-        Code of real zero, as an integer, for a Format only: the integer codes stand for so many
-        steps less, the denormals for what they always do (docs/dint.md, section 8.2).
+        Code of real zero, as an integer, for integers and dINT only: the integer codes stand for so
+        many steps less, the denormals for what they always do (docs/dint.md, section 8.2).
 
     Raises
     ------
@@ -101,7 +101,7 @@ class QuantizedTensor:
             self._check_zero_point(self.zero_point)
 
     def _check_zero_point(self, zero_point: NDArray[np.int64]) -> None:
-        check_member("format with a zero point", self.format, Format)
+        check_shiftable("format with a zero point", self.format)
         check_array("zero_point", zero_point, "int64")
         if zero_point.shape != self.scale.shape:
             raise ValueError(
@@ -166,8 +166,8 @@ def quantize_weights(
         Whether each scale may be negative, wherever this lowers the squared error: the range of
         a format is not symmetric, and its mirror image costs nothing in hardware.
     asymmetric : bool
-        Whether each scale has a zero point, for a Format only (docs/dint.md, section 8.2). It
-        takes the place of a signed scale.
+        Whether each scale has a zero point, for integers and dINT only (docs/dint.md, section
+        8.2). It takes the place of a signed scale.
 
     Returns
     -------
@@ -189,7 +189,7 @@ def quantize_weights(
     check_member("search", search, ScaleSearch)
     check_grid("format", format)
     if asymmetric:
-        check_member("format with a zero point", format, Format)
+        check_shiftable("format with a zero point", format)
     if asymmetric and signed_scale:
         raise ValueError("scales must be either signed or asymmetric, not both")
     shape = _scale_shape(weights.shape[0], weights.shape[1], granularity, group_size)
@@ -222,7 +222,7 @@ def encode(
     format : Format or Codebook
         The grid; one with denormals keeps them round real zero.
     zero_point : int64 array that broadcasts against ``steps``, or int
-        Code of real zero; 0 for a Codebook.
+        Code of real zero; 0 for FP4 and a Codebook.
 
     Returns
     -------
@@ -254,7 +254,7 @@ def decode(
     format : Format or Codebook
         What they mean.
     zero_point : int64 array that broadcasts against ``codes``, or int
-        Code of real zero; 0 for a Codebook.
+        Code of real zero; 0 for FP4 and a Codebook.
 
     Returns
     -------

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from dintmac.golden.calibration import ActivationScheme
 from dintmac.golden.checks import check_int, check_member
-from dintmac.golden.formats import DINT4, Format
+from dintmac.golden.formats import DINT4
 from dintmac.golden.gptq import ROWS, gptq, hessian
-from dintmac.golden.grids import Grid, check_grid
+from dintmac.golden.grids import Grid, check_grid, check_shiftable
 from dintmac.golden.linear import FloatLinear, QuantizedLinear, float_columns, low_rank_correction
 from dintmac.golden.models.transformer import Floats, Tokens, Transformer
 from dintmac.golden.quantize import Granularity, QuantizedTensor, ScaleSearch, quantize_weights
@@ -83,7 +83,7 @@ class Recipe:
         check_grid("grid", self.grid)
         check_member("scaling", self.scaling, Method)
         if self.asymmetric:
-            check_member("grid with a zero point", self.grid, Format)
+            check_shiftable("grid with a zero point", self.grid)
         if self.asymmetric and self.signed_scale:
             raise ValueError("scales must be either signed or asymmetric, not both")
         check_int("rank", self.rank, 0, 1 << 31)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from dintmac.golden.formats import INT4, INT8, dint
-from dintmac.golden.grids import FP4, parse_grid
+from dintmac.golden.formats import FP4, INT4, INT8, dint
+from dintmac.golden.grids import parse_grid
 from dintmac.golden.quantize import Granularity, ScaleSearch
 from dintmac.golden.recipe import Method, Recipe
 
-#: Formats whose MACs are compared by area: FP4's half steps are integers, NF4's levels are not.
+#: Formats whose MACs are compared by area; NF4, whose levels are no small integers, has none.
 MAC_FORMATS = (INT8.name, *(dint(bits).name for bits in range(8, 2, -1)), INT4.name, FP4.name)
 
 

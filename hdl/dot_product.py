@@ -61,7 +61,7 @@ class DotProduct(wiring.Component):
         ``activations`` (lanes × signed 8), ``weights`` (lanes × code), ``first`` and ``last``
         transfer of a sum.
     o : Out(stream)
-        ``sum``, signed, in hardware units: half steps for dINT, steps for integers.
+        ``sum``, signed, in hardware units: steps for integers, half steps for others.
 
     Raises
     ------

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value, ValueCastable, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueCastable, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -74,8 +74,8 @@ class InnerProduct(wiring.Component):
     enter one enabled cycle before the addend and the term, and the sum comes with these.
 
     A resident architecture adds its correction of the weights to that. Weights count in hardware
-    units: half steps for dINT, steps for integers. Addend, term and sum are as the heap adds them,
-    :meth:`Architecture.as_added`: an inverter in the midst of it would hide full adders from
+    units: steps for integers, half steps for others. Addend, term and sum are as the heap adds
+    them, :meth:`Architecture.as_added`: an inverter in the midst of it would hide full adders from
     synthesis. In carry-save form they are the sum of two ports: ``addend + addend_carry`` and
     ``o + o_carry``.
 
@@ -226,10 +226,14 @@ class InnerProduct(wiring.Component):
 
 def behavioural_product(format: Format, activation: Value, weight: Value) -> Value:
     """The product in hardware units with ``*``; a denormal is the activation or its negation."""
-    product = Value.cast(weight).as_signed() * activation
-    if not format.is_dint:
-        return product
     code = Value.cast(weight)
+    if format.is_float:
+        product = Cat(code[0], code[1:3].any()) * activation
+        product = Mux(code[2], Mux(code[1], product << 2, product << 1), product)
+        return Mux(code[3], -product, product)
+    product = code.as_signed() * activation
+    if format.is_integer:
+        return product
     denormal = code[-1] & ~code[1:-1].any()
     return Mux(denormal, Mux(code[0], -activation, activation), product << 1)
 

@@ -79,7 +79,7 @@ class ProcessingElement(wiring.Component):
     i_valid, i_swap, o_valid, o_swap : In, Out (1)
     i_activations, o_activations : In, Out (lanes × signed 8)
     i_partial_sums, o_partial_sums : In, Out (outputs × signed)
-        In hardware units: half steps for dINT, steps for integers.
+        In hardware units: half steps for dINT and FP4, steps for integers.
 
     Raises
     ------

@@ -204,7 +204,7 @@ class Export:
             "architecture": configuration.architecture,
             "parameters": configuration.parameters,
             "accumulator_bits": next(p.element_bits for p in self.ports if p.name in _SUMS),
-            "unit": "half step" if configuration.format.is_dint else "step",
+            "unit": "step" if configuration.format.is_integer else "half step",
             "latency_cycles": self.latency,
             "clock": {"port": "clk", "edge": "rising"},
             "reset": {"port": "rst", "active": "high", "kind": "synchronous"},

@@ -23,6 +23,8 @@ __all__ = [
     "BarPanel",
     "Dot",
     "DotPanel",
+    "FrontLine",
+    "FrontPanel",
     "GrowthPanel",
     "Line",
     "LinePanel",
@@ -147,7 +149,34 @@ class GrowthPanel:
         return f"{self.title}: {names}, at {', '.join(self.places)}; the tables have every value."
 
 
-Panel = DotPanel | BarPanel | LinePanel | GrowthPanel
+@dataclass(frozen=True)
+class FrontLine:
+    """Named points (name, x, y, whether no other is less in both), by growing x."""
+
+    label: str
+    points: tuple[tuple[str, float, float, bool], ...]
+
+
+@dataclass(frozen=True)
+class FrontPanel:
+    """Points and their fronts: less is better in both directions."""
+
+    title: str
+    axis: str
+    value_axis: str
+    lines: tuple[FrontLine, ...]
+
+    @property
+    def text(self) -> str:
+        """What the plot shows, for those who do not see it."""
+        fronts = "; ".join(
+            f"{line.label}: {', '.join(name for name, _, _, best in line.points if best)}"
+            for line in self.lines
+        )
+        return f"{self.title}, {self.value_axis} against {self.axis}; on the front are, {fronts}."
+
+
+Panel = DotPanel | BarPanel | LinePanel | GrowthPanel | FrontPanel
 
 
 def growth_panels(ratios: Sequence[Ratio]) -> list[GrowthPanel]:

@@ -1,4 +1,4 @@
-"""Plots: ratios, values in parts, and lines over sizes or layers."""
+"""Plots: ratios, values in parts, lines over sizes or layers, and fronts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 from dintmac.reports.labels import number, times
-from dintmac.reports.panels import BarPanel, DotPanel, GrowthPanel, LinePanel, Panel
+from dintmac.reports.panels import BarPanel, DotPanel, FrontPanel, GrowthPanel, LinePanel, Panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,10 +39,15 @@ _DARK = {_INK: "#e4e7ec", _FAINT: "#3a4352", _PAPER: "#161b24"}
 #: Ground under a text, at which the lines of the grid stop.
 _PATCH = {"facecolor": _PAPER, "linewidth": 0, "pad": 1.0}
 
+#: Where a name may stand beside a point of a front, right and above, the better first; beside
+#: others the opposite.
+_SIDES = ((-1, -1), (-1, 1), (1, 1), (1, -1), (-1, 0), (1, 0), (0, -1), (0, 1))
+
 _WIDTH = 5.4  # inches a panel
 _ROW = 0.21
 _MARGIN = 1.1
 _LINE_PANEL = 3.2  # inches
+_FRONT_PANEL = 4.2
 
 
 def draw(
@@ -78,6 +84,8 @@ def draw(
                 _draw_growth(axes, panel)
             elif isinstance(panel, BarPanel):
                 _draw_bars(axes, panel)
+            elif isinstance(panel, FrontPanel):
+                _draw_fronts(axes, panel)
             else:
                 _draw_lines(axes, panel)
         buffer = io.BytesIO()
@@ -196,7 +204,7 @@ def _draw_bars(axes: Axes, panel: BarPanel) -> None:
 
 
 def _draw_lines(axes: Axes, panel: LinePanel) -> None:
-    from matplotlib.ticker import LogLocator, MaxNLocator
+    from matplotlib.ticker import MaxNLocator
 
     headings = list(dict.fromkeys(line.heading for line in panel.lines))
     labels = list(dict.fromkeys(line.label for line in panel.lines))
@@ -210,15 +218,86 @@ def _draw_lines(axes: Axes, panel: LinePanel) -> None:
             label=_plain(f"{line.heading} {line.label}"),
         )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _scale_by_powers(axes)
+    axes.margins(x=0.01)
+    axes.set_xlabel(_plain(panel.axis))
+    axes.set_ylabel(_plain(panel.value_axis))
+    _entitle(axes, panel.title, len(panel.lines), 3, handle=2)
+
+
+def _scale_by_powers(axes: Axes) -> None:
+    """A logarithmic scale of values with plain numbers."""
+    from matplotlib.ticker import LogLocator
+
     axes.set_yscale("log")
     axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     for set_formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
         set_formatter(lambda value, _: f"{value:g}")
     axes.grid(axis="y")
-    axes.margins(x=0.01)
+
+
+def _draw_fronts(axes: Axes, panel: FrontPanel) -> None:
+    """Filled marks on the front, under a line, and hollow ones off it."""
+    for index, line in enumerate(panel.lines):
+        colour = _COLOURS[index % len(_COLOURS)]
+        marker = _MARKERS[index % len(_MARKERS)]
+        best = [(x, y) for _, x, y, is_best in line.points if is_best]
+        axes.plot(
+            *zip(*best, strict=True),
+            marker=marker,
+            color=colour,
+            label=_plain(line.label),
+            drawstyle="steps-post",
+            markersize=5.5,
+            linewidth=1.1,
+        )
+        for _, x, y, is_best in line.points:
+            if not is_best:
+                axes.plot(x, y, marker, color=colour, markersize=5.5, markerfacecolor=_PAPER)
+    if all(y > 0 for line in panel.lines for _, _, y, _ in line.points):
+        _scale_by_powers(axes)
+    axes.margins(x=0.12, y=0.1)
+    axes.autoscale_view()
+    _name_points(axes, panel)
     axes.set_xlabel(_plain(panel.axis))
     axes.set_ylabel(_plain(panel.value_axis))
-    _entitle(axes, panel.title, len(panel.lines), 3, handle=2)
+    _entitle(axes, panel.title, len(panel.lines), 2, handle=2)
+
+
+def _name_points(axes: Axes, panel: FrontPanel) -> None:
+    """Write names where they hide neither marks nor lines nor other names, as far as possible."""
+    from matplotlib.transforms import Bbox
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        pixels = axes.transData.transform((x, y))
+        across, up = 72 / axes.figure.dpi * pixels
+        return float(across), float(up)
+
+    def box(x: float, y: float, width: float, height: float) -> Bbox:
+        return Bbox.from_extents(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+
+    taken = []
+    for line in panel.lines:
+        taken += [box(*at(x, y), 7, 7) for _, x, y, _ in line.points]
+        best = [at(x, y) for _, x, y, is_best in line.points if is_best]
+        for (x0, y0), (x1, y1) in pairwise(best):
+            taken += [Bbox.from_extents(x0, y0, x1, y0 + 1), Bbox.from_extents(x1, y1, x1 + 1, y0)]
+    for index, line in enumerate(panel.lines):
+        for name, x, y, is_best in line.points:
+            side = 1 if is_best else -1
+            (across, up), width = at(x, y), 4.6 * len(_plain(name))
+            places = [
+                (side * right * (reach + width / 2), side * above * reach)
+                for reach in (6, 9, 13, 18, 24)
+                for right, above in _SIDES
+            ]
+            boxes = [box(across + dx, up + dy, width, 8) for dx, dy in places]
+            free = [i for i, one in enumerate(boxes) if not one.count_overlaps(taken)]
+            chosen = free[0] if free else 0
+            taken.append(boxes[chosen])
+            colour = _COLOURS[index % len(_COLOURS)]
+            options = {"fontsize": 7, "color": colour, "ha": "center"}
+            _write(axes, _plain(name), (x, y), xytext=places[chosen], **options)
 
 
 def _draw_growth(axes: Axes, panel: GrowthPanel) -> None:
@@ -287,6 +366,8 @@ def _rows(axes: Axes, names: Sequence[tuple[str, str]]) -> list[int]:
 
 def _height(panel: Panel) -> float:
     """Inches."""
+    if isinstance(panel, FrontPanel):
+        return _FRONT_PANEL
     if isinstance(panel, LinePanel | GrowthPanel):
         return _LINE_PANEL
     return _MARGIN + _ROW * _lines(panel)

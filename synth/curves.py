@@ -1,12 +1,27 @@
-"""Areas over delays: fronts of records, comparisons at equal delay, throughput of areas."""
+"""Fronts; areas over delays: those of records, comparisons at equal delay, throughput of areas."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from dintmac.synth.records import Record
 
-__all__ = ["pareto", "smallest_within", "throughput_per_area"]
+__all__ = ["front", "pareto", "smallest_within", "throughput_per_area"]
+
+Item = TypeVar("Item")
+
+
+def front(items: Iterable[Item], costs: Callable[[Item], tuple[float, float]]) -> list[Item]:
+    """The items that no other beats in both costs, by growing first cost.
+
+    Of equal ones the first stays.
+    """
+    best: list[Item] = []
+    for item in sorted(items, key=costs):
+        if not best or costs(item)[1] < costs(best[-1])[1]:
+            best.append(item)
+    return best
 
 
 def pareto(records: Iterable[Record]) -> list[Record]:
@@ -14,12 +29,8 @@ def pareto(records: Iterable[Record]) -> list[Record]:
 
     Records without a delay are left out; of equal ones the first stays.
     """
-    front: list[Record] = []
     timed = [record for record in records if record.delay_ns is not None]
-    for record in sorted(timed, key=lambda r: (_delay(r), r.area)):
-        if not front or record.area < front[-1].area:
-            front.append(record)
-    return front
+    return front(timed, lambda record: (_delay(record), record.area))
 
 
 def smallest_within(records: Iterable[Record], delay_ns: float) -> Record | None:

@@ -144,6 +144,22 @@ def test_report_prints_json_that_equals_the_file(dintmac, tmp_path):
     assert json.loads(done.stdout) == json.loads((tmp_path / "out" / "report.json").read_text())
 
 
+def test_front_joins_a_report_and_an_evaluation(dintmac, tmp_path):
+    done = dintmac("report", "--quick", "--design", "mac", "--format", "fp4")
+    assert done.returncode == 0, done.stderr
+    records = json.loads((tmp_path / "build" / "report" / "report.json").read_text())["records"]
+    assert {(r["format"], r["architecture"]) for r in records} == {("FP4", "shift")}
+    error = {"total": 0.01, "rounding": 0.01, "underflow": 0.0, "underflowed": 0.0}
+    variant = {"method": "none", "format": "FP4", "granularity": "channel", "search": "mse"}
+    row = variant | {"error": error, "layers": {}, "scores": {"cosine": 0.95}}
+    evaluation = {"model": "m", "settings": {}, "full_precision": {"cosine": 1.0}, "ranges": []}
+    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation | {"rows": [row]}))
+    done = dintmac("front", "--evaluation", "evaluation.json")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^FP4 .* shift +1.000 +5.000 +front +front", done.stdout, re.M)
+    assert {p.name for p in (tmp_path / "build" / "front").iterdir()} == {"front.md", "front.png"}
+
+
 def test_doctor_finds_what_the_main_job_needs(dintmac):
     done = dintmac("doctor", "--json")
     assert done.returncode == 0, done.stderr
@@ -181,6 +197,8 @@ def test_doctor_says_how_to_install_what_is_missing(dintmac):
         (["report", "--library", "missing.lib"], "missing.lib"),
         (["report", "--quick", "--design", "core"], "design must be one of"),
         (["report", "--quick", "--jobs", "0"], "jobs must be positive"),
+        (["report", "--quick", "--format", "fp5"], "format must be .* or fp4, not 'fp5'"),
+        (["front"], "No such file or directory: build/report/report.json"),
         (["report", "--quick", "--target-delay", "1"], "target delay must go with a library that"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -324,7 +324,7 @@ def test_bad_options_end_with_one_sentence(run, model, verb, options, sentence):
         (["--questions", "absent"], "questions must be a JSONL file, not absent"),
         (["--questions", "questions", "--shots", "1"], "shots must be 0 to 0, not 1"),
         (["--output", "questions"], "output must be a folder for the report, not the file"),
-        (["--integer", "--format", "fp4"], "format of an integer layer must be of type Format"),
+        (["--integer", "--format", "nf4"], "format of an integer layer must be of type Format"),
         (["--asymmetric", "--format", "nf4"], "grid with a zero point must be of type Format"),
     ],
 )
@@ -335,7 +335,7 @@ def test_bad_options_of_evaluate_end_with_one_sentence(run, model, options, sent
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--format", "fp4"], "must have a hardware format and static activations"),
+        (["--format", "nf4"], "must have a hardware format and static activations"),
         (["--activations", "dynamic"], "must have a hardware format and static activations"),
         (["--method", "rank2"], "must have no correction and no outliers in 16 bits"),
         (["--output", "model"], "output must be a new or empty folder, not model"),

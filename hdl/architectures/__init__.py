@@ -26,7 +26,7 @@ from amaranth.hdl import Cat, Value
 from numpy.typing import NDArray
 
 from dintmac.golden.formats import Format
-from dintmac.hdl.architectures import baugh_wooley, fip, folded, pair, r4n
+from dintmac.hdl.architectures import baugh_wooley, fip, folded, pair, r4n, shift
 from dintmac.hdl.architectures.partial_products import PartialProducts
 from dintmac.hdl.architectures.radix4 import radix4
 
@@ -129,25 +129,25 @@ ARCHITECTURES = {
             "radix-4 Booth digits of the weight",
             radix4,
             # One generator, two names: on wide integers radix-4 digits are the field's Booth.
-            lambda format: not format.is_dint and format.bits > 4,
+            lambda format: format.is_integer and format.bits > 4,
         ),
         Architecture(
             "digits",
             "radix-4 digits of a dINT or narrow code",
             radix4,
-            lambda format: format.is_dint or format.bits <= 4,
+            lambda format: format.is_dint or (format.is_integer and format.bits <= 4),
         ),
         Architecture(
             "baugh_wooley",
             "one AND gate for each pair of bits",
             baugh_wooley.generator,
-            lambda format: not format.is_dint,
+            lambda format: format.is_integer,
         ),
         Architecture(
             "pair",
             "bit planes of two weights select 0, a, b or a + b",
             pair.generator,
-            lambda format: not format.is_dint,
+            lambda format: format.is_integer,
             group=2,
             operands=pair.operands,
         ),
@@ -155,7 +155,7 @@ ARCHITECTURES = {
             "pair_folded",
             "pair, with all that depends on the weights alone left to the bias",
             pair.folded_generator,
-            lambda format: not format.is_dint,
+            lambda format: format.is_integer,
             group=2,
             operands=pair.folded_operands,
             group_correction=pair.correction,
@@ -165,7 +165,7 @@ ARCHITECTURES = {
             "booth_folded",
             "booth, with all that depends on the weight alone left to the bias",
             folded.generator,
-            lambda format: not format.is_dint and format.bits > 4,
+            lambda format: format.is_integer and format.bits > 4,
             operands=folded.operands,
             group_correction=folded.correction,
             adds_complements=False,
@@ -174,7 +174,7 @@ ARCHITECTURES = {
             "digits_folded",
             "digits, with all that depends on the weight alone left to the bias",
             folded.generator,
-            lambda format: format.is_dint or format.bits <= 4,
+            lambda format: format.is_dint or (format.is_integer and format.bits <= 4),
             operands=folded.operands,
             group_correction=folded.correction,
             adds_complements=False,
@@ -183,7 +183,7 @@ ARCHITECTURES = {
             "r4n",
             "digits of a biased weight that take four values: selection without an XOR",
             r4n.generator,
-            lambda format: not format.is_dint and format.bits in (4, 6, 8),
+            lambda format: format.is_integer and format.bits in (4, 6, 8),
             operands=folded.operands,
             activation_term=r4n.activation_term,
             activation_factor=r4n.activation_factor,
@@ -194,11 +194,27 @@ ARCHITECTURES = {
             "fip",
             "Winograd's inner product: one multiplier of sums for two lanes",
             fip.generator,
-            lambda format: not format.is_dint and format.bits == 8,
+            lambda format: format.is_integer and format.bits == 8,
             group=2,
             operands=fip.operands,
             activation_term=fip.activation_term,
             group_correction=fip.correction,
+        ),
+        Architecture(
+            "shift",
+            "one shifted activation, for the mantissa and for the bit that leads it",
+            shift.generator,
+            lambda format: format.is_float,
+            adds_complements=False,
+        ),
+        Architecture(
+            "shift_folded",
+            "shift, with all that depends on the weight alone left to the bias",
+            shift.folded_generator,
+            lambda format: format.is_float,
+            operands=folded.operands,
+            group_correction=shift.correction,
+            adds_complements=False,
         ),
         Architecture(
             "behavioural",

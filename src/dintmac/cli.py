@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verilog(verbs)
     add_quantize(verbs)
     add_evaluate(verbs)
+    _add_front(verbs)
     _add_doctor(verbs)
     return parser
 
@@ -131,6 +132,13 @@ def _add_report(verbs: Verbs) -> None:
         action="append",
         metavar="DESIGN",
         help=f"{_DESIGN_HELP}; can be repeated (all but fused if not given)",
+    )
+    verb.add_argument(
+        "--format",
+        action="append",
+        metavar="NAME",
+        help="weight format: int2 to int8, dint3 to dint8, fp4, or macs for int8, dint8 to dint3, "
+        "int4 and fp4; can be repeated (int8, int4 and dint4 if not given)",
     )
     verb.add_argument(
         "--growth",
@@ -175,10 +183,13 @@ def _report(options: argparse.Namespace) -> int:
     check_folder(options.output)
     names = options.library or (["ge"] if options.quick else None)
     libraries = find_libraries(names)
-    configurations = _report_configurations(options.design, behavioural=options.behavioural)
+    formats = _report_formats(options.format)
+    configurations = _report_configurations(
+        options.design, formats, behavioural=options.behavioural
+    )
     if options.growth:
-        configurations += _growth_configurations()
-    data = _report_data(options.workload)
+        configurations += _growth_configurations(formats)
+    data = _report_data(options.workload, formats)
     targets = {library: _targets(options.target_delay, library) for library in libraries}
     if options.target_delay and not any(len(t) > 1 for t in targets.values()):
         raise ValueError(
@@ -213,19 +224,28 @@ def _targets(target_delays: list[float] | None, library: Library) -> list[float 
     return [None, *(target_delays or [])] if has_delays(library) else [None]
 
 
-def _report_data(paths: list[Path] | None) -> dict[str, Workload]:
+def _report_formats(names: list[str] | None) -> list[Format]:
+    """The formats of these names, or those of the paper's comparison."""
+    from dintmac.golden.formats import DINT4, INT4, INT8, parse
+    from dintmac.golden.variants import MAC_FORMATS
+
+    if names is None:
+        return [INT8, INT4, DINT4]
+    named = [one for name in names for one in (MAC_FORMATS if name == "macs" else [name])]
+    return list(dict.fromkeys(map(parse, named)))
+
+
+def _report_data(paths: list[Path] | None, formats: list[Format]) -> dict[str, Workload]:
     """Workloads by the name of their format: those of files, or Gaussian ones."""
-    from dintmac.golden.formats import DINT4, INT4, INT8
     from dintmac.golden.workload import load
     from dintmac.synth.stimuli import gaussian
 
-    workloads = map(load, paths) if paths else map(gaussian, (INT8, INT4, DINT4))
+    workloads = map(load, paths) if paths else map(gaussian, formats)
     return {workload.format.name: workload for workload in workloads}
 
 
-def _growth_configurations() -> list[Configuration]:
+def _growth_configurations(formats: list[Format]) -> list[Configuration]:
     """Other sizes than the default ones; without architectures that others always beat."""
-    from dintmac.golden.formats import DINT4, INT4, INT8
     from dintmac.hdl.architectures import architectures_of
     from dintmac.hdl.designs import Configuration
 
@@ -242,19 +262,21 @@ def _growth_configurations() -> list[Configuration]:
     return [
         Configuration(design, format, architecture.name, parameters)
         for design, parameters in sizes
-        for format in (INT8, INT4, DINT4)
+        for format in formats
         for architecture in architectures_of(format, resident=design == "pe")
         if architecture.is_resident == (design == "pe")
         and architecture.name not in ("baugh_wooley", "behavioural")
     ]
 
 
-def _report_configurations(designs: list[str] | None, *, behavioural: bool) -> list[Configuration]:
-    """INT8, INT4 and dINT4 versions of the designs at equal sizes, in every architecture.
+def _report_configurations(
+    designs: list[str] | None, formats: list[Format], *, behavioural: bool
+) -> list[Configuration]:
+    """Versions of the designs for all formats at equal sizes, in every architecture.
 
     ``fused`` takes INT8 in either version, and its sizes are not those of another design.
     """
-    from dintmac.golden.formats import DINT4, INT4, INT8
+    from dintmac.golden.formats import DINT4, INT4
     from dintmac.hdl.architectures import architectures_of
     from dintmac.hdl.designs import DESIGNS, RESIDENT, Configuration
 
@@ -262,12 +284,12 @@ def _report_configurations(designs: list[str] | None, *, behavioural: bool) -> l
         Configuration(design, format, architecture.name)
         for design in designs or DESIGNS
         if design != "fused"
-        for format in (INT8, INT4, DINT4)
+        for format in formats
         for architecture in architectures_of(format, resident=design in RESIDENT)
         if behavioural or architecture.generator is not None
     ]
     if designs and "fused" in designs:
-        configurations += [Configuration("fused", format) for format in (INT4, DINT4)]
+        configurations += [Configuration("fused", f) for f in (INT4, DINT4) if f in formats]
     return configurations
 
 
@@ -415,6 +437,47 @@ def _write(path: Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
+# front
+
+
+def _add_front(verbs: Verbs) -> None:
+    verb = add_verb(
+        verbs,
+        "front",
+        "join a report and an evaluation, and write which weight formats are on the Pareto front "
+        "of accuracy against area and energy: front.md and front.png",
+        _front,
+    )
+    verb.add_argument(
+        "--report",
+        type=Path,
+        default=Path("build/report/report.json"),
+        metavar="FILE",
+        help="report.json of dintmac report --format macs",
+    )
+    verb.add_argument(
+        "--evaluation",
+        type=Path,
+        default=Path("build/evaluate/evaluate.json"),
+        metavar="FILE",
+        help="evaluate.json of dintmac evaluate --format macs",
+    )
+    verb.add_argument(
+        "--output", type=Path, default=Path("build/front"), metavar="FOLDER", help="where to write"
+    )
+
+
+def _front(options: argparse.Namespace) -> int:
+    from dintmac.reports.evaluation import read_evaluation
+    from dintmac.reports.front import summary, write_front
+    from dintmac.reports.report import read_report
+
+    records, evaluation = read_report(options.report).records, read_evaluation(options.evaluation)
+    write_front(records, evaluation, options.output)
+    print(f"{summary(records, evaluation)}\n\nWritten to {options.output}: front.md has it all.")
+    return 0
+
+
 # doctor
 
 
@@ -453,7 +516,7 @@ def _add_configuration(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--format",
         metavar="NAME",
-        help="weight format: int2 to int8 or dint3 to dint8 "
+        help="weight format: int2 to int8, dint3 to dint8 or fp4 "
         "(a workload's own, dint4 otherwise, if not given)",
     )
     verb.add_argument(

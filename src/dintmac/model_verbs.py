@@ -28,7 +28,7 @@ _AXES = {
         ["aqas+gptq"],
         ["none", "smoothquant", "aqas", "aqas+gptq"],
     ),
-    "format": ("int2 to int8, dint3 to dint8", ["dint4"], ["int4", "dint4"]),
+    "format": ("int2 to int8, dint3 to dint8, fp4", ["dint4"], ["int4", "dint4"]),
     "granularity": (
         "which weights share a scale: tensor, channel, or group64 for 64 neighbours",
         ["channel"],
@@ -111,7 +111,7 @@ def add_evaluate(verbs: Verbs) -> None:
     )
     for name, (meaning, _, defaults) in _AXES.items():
         if name == "format":
-            meaning += ", fp4, nf4, or macs for all that a MAC can multiply"
+            meaning += ", nf4, or macs for all that a MAC can multiply"
         verb.add_argument(
             f"--{name}",
             action="append",

@@ -67,7 +67,7 @@ def test_reads_sentences_from_a_file(tmp_path, folder, model):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format", "dint9000"], "format must be int2 to int8 or dint3 to dint8"),
+        (["--format", "dint9000"], "format must be int2 to int8, dint3 to dint8 or fp4"),
         (["--layer", "6"], "layer must be 0 to 5, not 6"),
         (["--layer", "-1"], "layer must be 0 to 5, not -1"),
         (["--sentences", "absent"], "sentences must be a text file, not absent"),

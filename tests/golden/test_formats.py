@@ -7,18 +7,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dintmac.golden.formats import DINT4, INT4, INT8, Format, Kind, dint, integer, parse
-
-FORMATS = [integer(b) for b in range(2, 9)] + [dint(b) for b in range(3, 9)]
+from dintmac.golden.formats import (
+    DINT4,
+    FORMATS,
+    FP4,
+    INT4,
+    INT8,
+    Format,
+    Kind,
+    dint,
+    integer,
+    nearest,
+    parse,
+)
 
 
 def values(format: Format) -> list[Fraction]:
     """Value of each code in steps, from the text of the specification."""
+    if format == FP4:
+        return [sign * e2m1(code) for sign in (1, -1) for code in range(8)]
     wrap = [Fraction(c if c < format.codes // 2 else c - format.codes) for c in range(format.codes)]
     if format.is_dint:
         half = format.codes // 2
         wrap[half], wrap[half + 1] = Fraction(1, 2), Fraction(-1, 2)
     return wrap
+
+
+def e2m1(code: int) -> Fraction:
+    """An exponent code e of 1 … 3 is 2^(e − 1) (1 + m / 2), 0 is m / 2."""
+    exponent, mantissa = divmod(code, 2)
+    return 2 ** (exponent - 1) * (1 + Fraction(mantissa, 2)) if exponent else Fraction(mantissa, 2)
 
 
 def nearest_code(steps: Fraction, format: Format) -> int:
@@ -35,10 +53,24 @@ def test_decodes_every_code_as_defined(format):
     assert units.tolist() == [format.units_per_step * v for v in values(format)]
 
 
+def test_the_formats_are_all_that_can_be_made():
+    expected = [integer(b) for b in range(2, 9)] + [dint(b) for b in range(3, 9)] + [FP4]
+    assert list(FORMATS) == expected
+
+
 @pytest.mark.parametrize("format", FORMATS, ids=lambda f: f.name)
 def test_every_value_encodes_to_its_own_code(format):
     steps = np.array([float(v) for v in values(format)])
-    assert format.encode(steps).tolist() == list(range(format.codes))
+    expected = list(range(format.codes))
+    if format == FP4:
+        expected[8] = 0  # −0
+    assert format.encode(steps).tolist() == expected
+
+
+def test_minus_zero_is_never_chosen():
+    codes = FP4.encode(np.array([-0.0, 0.0, -0.1, 0.1, -1e-300]))
+    assert not codes.any()
+    assert FP4.decode(np.array([8], dtype=np.uint8))[0] == 0
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda f: f.name)
@@ -59,7 +91,7 @@ def test_encodes_any_finite_float_to_the_nearest_value(steps, format, dtype):
 
 
 @pytest.mark.parametrize("threshold", [0.25, 0.5, 0.75, 1.5, 2.5, 6.5])
-@pytest.mark.parametrize("format", [DINT4, INT4], ids=lambda f: f.name)
+@pytest.mark.parametrize("format", [DINT4, INT4, FP4], ids=lambda f: f.name)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_neighbours_of_a_threshold_round_to_their_side(threshold, format, dtype):
     at = dtype(threshold)
@@ -116,7 +148,17 @@ def test_names_are_read_back_in_any_case():
         (lambda: Format(Kind.DINT, 4.0), TypeError, "bits must be an int, not 4.0"),
         (lambda: dint(2), ValueError, "bits must be 3 to 8 for dint, not 2"),
         (lambda: integer(9), ValueError, "bits must be 2 to 8 for int, not 9"),
-        (lambda: parse("dint9000"), ValueError, "format must be int2 to int8 or dint3 to dint8"),
+        (lambda: Format(Kind.FLOAT, 8), ValueError, "bits must be 4 for fp, not 8"),
+        (
+            lambda: nearest(np.array([0, 1]), np.array([np.nan])),
+            ValueError,
+            "values to encode must be finite, not NaN or infinite",
+        ),
+        (
+            lambda: parse("dint9000"),
+            ValueError,
+            "format must be int2 to int8, dint3 to dint8 or fp4",
+        ),
         (
             lambda: INT8.decode(np.array([1])),
             TypeError,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dintmac.golden.formats import DINT4, INT4, INT8
-from dintmac.golden.grids import FP4, NF4, Codebook, parse_grid
+from dintmac.golden.formats import DINT4, FP4, INT4, INT8
+from dintmac.golden.grids import NF4, Codebook, parse_grid, whole_levels
 from dintmac.golden.quantize import Granularity, ScaleSearch, quantize_weights, split_error
 
 UNEVEN = Codebook("uneven", (0.0, 3.0, -1.0, 0.5))
@@ -17,7 +17,7 @@ def nearest(levels, step):
     return min(levels, key=lambda level: (abs(level - step), -abs(level)))
 
 
-@given(st.floats(-10, 10), st.sampled_from([FP4, NF4, UNEVEN]))
+@given(st.floats(-10, 10), st.sampled_from([NF4, UNEVEN]))
 def test_rounds_to_the_nearest_level(step, grid):
     steps = np.array([step])
     assert grid.round(steps)[0] == 2 * nearest(grid.levels, step)
@@ -30,20 +30,31 @@ def test_ties_go_away_from_zero_on_either_side():
     assert (FP4.round(steps) / 2).tolist() == expected
 
 
-def test_fp4_levels_are_integers_of_half_steps_and_nf4_are_not():
-    assert sorted({*FP4.half_steps.tolist()}) == [
-        *(-12, -8, -6, -4, -3, -2, -1),
-        *(0, 1, 2, 3, 4, 6, 8, 12),
-    ]
+def test_nf4_levels_are_integers_of_no_step():
     assert (NF4.half_steps % 1 != 0).sum() == 13
-    assert (FP4.bits, NF4.bits, UNEVEN.bits) == (4, 4, 2)
-    assert (NF4.minimum, NF4.maximum, FP4.minimum, FP4.maximum) == (-1, 1, -6, 6)
+    assert (NF4.bits, UNEVEN.bits) == (4, 2)
+    assert (NF4.minimum, NF4.maximum) == (-1, 1)
 
 
-def test_minus_zero_is_never_chosen():
-    codes = FP4.encode(np.array([-0.0, 0.0, -0.1, 0.1, -1e-300]))
-    assert not codes.any()
-    assert FP4.decode(np.array([8], dtype=np.uint8))[0] == 0
+@pytest.mark.parametrize(("tolerance", "greatest"), [(0.05, 51), (0.01, 162)])
+def test_whole_levels_are_the_smallest_within_the_tolerance(tolerance, greatest):
+    whole = whole_levels(NF4, tolerance)
+    assert np.abs(whole).max() == greatest
+    assert whole[NF4.levels.index(0.0)] == 0
+
+    def spread(factor):
+        levels = np.array([level for level in NF4.levels if level])
+        ratios = np.rint(levels * factor) / levels
+        return ratios.max() / ratios.min() if ratios.min() > 0 else np.inf
+
+    bound = (1 + tolerance) / (1 - tolerance)
+    ratios = whole[whole != 0] / np.array([level for level in NF4.levels if level])
+    assert ratios.max() / ratios.min() <= bound
+    assert all(spread(factor) > bound for factor in np.arange(0.5, greatest - 0.5, 0.001))
+
+
+def test_levels_that_are_whole_numbers_stay_as_they_are():
+    assert whole_levels(UNEVEN, 0.001).tolist() == [0, 6, -2, 1]
 
 
 @pytest.mark.parametrize("grid", [FP4, NF4])
@@ -56,7 +67,7 @@ def test_weights_are_quantized_to_the_nearest_levels_of_their_scale(grid, search
     values = quantized.dequantize()
     for row, column in np.ndindex(weights.shape):
         scale = quantized.scale[row, column // 8]
-        expected = scale * nearest(grid.levels, weights[row, column] / scale)
+        expected = scale * nearest(grid.half_steps / 2, weights[row, column] / scale)
         assert values[row, column] == pytest.approx(expected)
     assert split_error(weights, quantized).total < 0.03
 
@@ -68,7 +79,7 @@ def test_nf4_is_nearest_to_normal_weights_and_fp4_next():
 
 
 def test_names_are_read_in_any_case():
-    assert parse_grid("FP4") is FP4
+    assert parse_grid("FP4") == FP4
     assert parse_grid("nf4") is NF4
     assert (parse_grid("dint4"), parse_grid("INT4"), parse_grid("int8")) == (DINT4, INT4, INT8)
 
@@ -80,6 +91,11 @@ def test_names_are_read_in_any_case():
             lambda: parse_grid("fp8"),
             ValueError,
             "grid must be int2 to int8, dint3 to dint8, fp4 or nf4, not 'fp8'",
+        ),
+        (
+            lambda: whole_levels(NF4, 0.0),
+            ValueError,
+            "tolerance must be above 0 and below 1, not 0.0",
         ),
         (
             lambda: Codebook("x", (-1.0, 0.0, 1.0)),
@@ -97,14 +113,14 @@ def test_names_are_read_in_any_case():
             "levels must lie on both sides of 0 and contain it",
         ),
         (
-            lambda: FP4.decode(np.array([16], dtype=np.uint8)),
+            lambda: NF4.decode(np.array([16], dtype=np.uint8)),
             ValueError,
-            "FP4 codes must be 0 to 15, not 16",
+            "NF4 codes must be 0 to 15, not 16",
         ),
         (
-            lambda: FP4.decode(np.zeros(1, dtype=np.int8)),
+            lambda: NF4.decode(np.zeros(1, dtype=np.int8)),
             TypeError,
-            "FP4 codes must be a uint8 array, not int8",
+            "NF4 codes must be a uint8 array, not int8",
         ),
         (
             lambda: NF4.encode(np.array([np.nan])),

@@ -8,7 +8,7 @@ import pytest
 from dintmac.golden.calibration import ActivationScheme, AffineQuantizer
 from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.golden.gptq import hessian
-from dintmac.golden.grids import FP4
+from dintmac.golden.grids import NF4
 from dintmac.golden.linear import (
     FloatLinear,
     IntegerLinear,
@@ -151,7 +151,7 @@ def test_a_corrected_layer_has_less_error():
     ("call", "error", "message"),
     [
         (
-            lambda: IntegerLinear(quantized(quantize_weights(W, FP4))),
+            lambda: IntegerLinear(quantized(quantize_weights(W, NF4))),
             TypeError,
             "format of an integer layer must be of type Format, not Codebook",
         ),

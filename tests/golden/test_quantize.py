@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dintmac.golden import quantize as module
-from dintmac.golden.formats import DINT4, INT4, INT8, dint
+from dintmac.golden.formats import DINT4, FP4, INT4, INT8, dint
 from dintmac.golden.grids import NF4
 from dintmac.golden.matmul import matmul
 from dintmac.golden.quantize import (
@@ -352,6 +352,11 @@ Q = quantize_weights(W, DINT4)
             lambda: QuantizedTensor(CODES + np.uint8(16), np.ones((1, 1)), DINT4, None),
             ValueError,
             "dINT4 codes must be 0 to 15, not 16",
+        ),
+        (
+            lambda: quantize_weights(W, FP4, asymmetric=True),
+            ValueError,
+            "format with a zero point must be int2 to int8 or dint3 to dint8, not FP4",
         ),
         (
             lambda: quantize_weights(W, NF4, asymmetric=True),

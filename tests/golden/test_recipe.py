@@ -5,7 +5,7 @@ import pytest
 
 from dintmac.golden.calibration import ActivationScheme
 from dintmac.golden.evaluate import Text, cosines, layer_errors, measure
-from dintmac.golden.formats import INT4, INT8, integer
+from dintmac.golden.formats import FP4, INT4, INT8, integer
 from dintmac.golden.grids import NF4
 from dintmac.golden.linear import IntegerLinear
 from dintmac.golden.models.llama import Llama, LlamaConfig
@@ -164,6 +164,8 @@ def test_refuses_bad_input_with_one_sentence():
         Recipe(scaling="aqas")
     with pytest.raises(TypeError, match="grid with a zero point must be of type Format, not "):
         Recipe(grid=NF4, asymmetric=True, signed_scale=False)
+    with pytest.raises(ValueError, match="grid with a zero point must be int2 to int8 or dint3"):
+        Recipe(grid=FP4, asymmetric=True, signed_scale=False)
     with pytest.raises(ValueError, match="scales must be either signed or asymmetric, not both"):
         Recipe(asymmetric=True)
     with pytest.raises(ValueError, match="rank must be 0 to 2147483648, not -1"):

@@ -10,7 +10,7 @@ import pytest
 from dintmac.golden import calibration, quantize
 from dintmac.golden.arithmetic import Overflow, Requantizer, Rounding, narrow, rounding_shift
 from dintmac.golden.calibration import AffineQuantizer
-from dintmac.golden.formats import DINT4, INT4, INT8, dint, integer, parse
+from dintmac.golden.formats import DINT4, FP4, INT4, INT8, dint, integer, parse
 from dintmac.golden.matmul import exact_depth
 from dintmac.golden.packing import pack
 from dintmac.golden.quantize import quantize_weights, split_error
@@ -49,7 +49,9 @@ def integers(text: str) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("where", "format"), [("1.2", DINT4), ("1.3", INT4)], ids=["dINT4", "INT4"]
+    ("where", "format"),
+    [("1.2", DINT4), ("1.3", INT4), ("1.6", FP4)],
+    ids=["dINT4", "INT4", "FP4"],
 )
 def test_code_table_has_every_code_with_its_value(where, format):
     rows = table(where)
@@ -59,8 +61,9 @@ def test_code_table_has_every_code_with_its_value(where, format):
     assert format.half_steps.tolist() == half_steps
 
 
-def test_dint4_half_steps_are_those_of_the_table():
-    assert DINT4.half_steps.tolist() == [number(row["half steps"]) for row in table("1.2")]
+@pytest.mark.parametrize(("where", "format"), [("1.2", DINT4), ("1.6", FP4)])
+def test_half_steps_are_those_of_the_table(where, format):
+    assert format.half_steps.tolist() == [number(row["half steps"]) for row in table(where)]
 
 
 def test_int8_codes_are_those_of_the_table_and_of_the_rule():

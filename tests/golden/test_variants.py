@@ -2,8 +2,8 @@
 
 import pytest
 
-from dintmac.golden.formats import DINT4, INT4
-from dintmac.golden.grids import FP4, parse_grid
+from dintmac.golden.formats import DINT4, FP4, INT4
+from dintmac.golden.grids import parse_grid
 from dintmac.golden.quantize import Granularity, ScaleSearch
 from dintmac.golden.recipe import Method, Recipe
 from dintmac.golden.variants import MAC_FORMATS, Variant, variants

@@ -8,7 +8,7 @@ import pytest
 from amaranth.hdl import Module, Signal, signed
 from amaranth.sim import Simulator
 
-from dintmac.golden.formats import DINT4, INT4, INT8, dint, integer
+from dintmac.golden.formats import DINT4, FORMATS, FP4, INT4, INT8
 from dintmac.hdl.architectures import (
     ARCHITECTURES,
     architecture_for,
@@ -17,7 +17,6 @@ from dintmac.hdl.architectures import (
 from dintmac.hdl.inner_product import GroupPartialProducts, behavioural_product
 from dintmac.hdl.operands import Operands
 
-FORMATS = [integer(b) for b in range(2, 9)] + [dint(b) for b in range(3, 9)]
 CASES = [(f, a) for f in FORMATS for a in architectures_of(f, resident=True) if a.generator]
 SINGLE = [(f, a) for f, a in CASES if a.group == 1]
 PAIRS = [(f, a) for f, a in CASES if a.group == 2]
@@ -90,7 +89,7 @@ def case_id(case):
 
 @pytest.mark.parametrize(("format", "architecture"), SINGLE, ids=case_id)
 def test_partial_products_add_up_to_every_product(format, architecture):
-    activations = ALL if format in (INT8, INT4, DINT4) else SOME
+    activations = ALL if format in (INT8, INT4, DINT4, FP4) else SOME
     cases = itertools.product(
         itertools.product(activations), itertools.product(range(format.codes))
     )
@@ -175,6 +174,8 @@ def test_behavioural_product_is_every_product(format):
 @pytest.mark.parametrize(
     ("format", "name", "bits"),
     [
+        (FP4, "shift", 22),
+        (FP4, "shift_folded", 20),
         (DINT4, "digits", 21),
         (DINT4, "digits_folded", 19),
         (INT4, "digits_folded", 18),
@@ -197,7 +198,7 @@ def test_dint4_needs_no_more_columns_than_its_half_steps():
 
 
 @pytest.mark.parametrize(
-    ("format", "default"), [(INT8, "booth"), (INT4, "digits"), (DINT4, "digits")]
+    ("format", "default"), [(INT8, "booth"), (INT4, "digits"), (DINT4, "digits"), (FP4, "shift")]
 )
 def test_default_architecture_is_no_strawman(format, default):
     assert architecture_for(format).name == default

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dintmac.golden.formats import DINT4, INT4, INT8
+from dintmac.golden.formats import DINT4, FP4, INT4, INT8
 from dintmac.hdl.designs import Configuration
 from dintmac.sim.bench import run_bench
 from dintmac.sim.simulators import SIMULATORS, SimulatorMissingError
@@ -15,7 +15,7 @@ SIZES = {
     "pe": {"depth": 64, "lanes": 4, "outputs": 2},
     "tile": {"depth": 64, "lanes": 2, "outputs": 2, "rows": 2, "columns": 2},
 }
-FORMATS = {format.name: format for format in (DINT4, INT4, INT8)}
+FORMATS = {format.name: format for format in (DINT4, INT4, INT8, FP4)}
 
 
 def check(design, name, architecture, simulator, *, seed=1, sizes=None):
@@ -40,7 +40,7 @@ def test_passes_on_amaranth_as_behavioural(design, name):
     check(design, name, "behavioural", "amaranth")
 
 
-@pytest.mark.parametrize("name", ["dINT4", "INT4"])
+@pytest.mark.parametrize("name", ["dINT4", "INT4", "FP4"])
 def test_passes_on_amaranth(name):
     """The MAC alone: gates are slow there, and the inner product has tests of its own."""
     check("mac", name, "", "amaranth")
@@ -64,7 +64,12 @@ def test_passes_on_verilator():
 
 @pytest.mark.parametrize(
     ("design", "name", "architecture"),
-    [("pe", "dINT4", "digits_folded"), ("tile", "INT4", "r4n"), ("pe", "INT4", "pair_folded")],
+    [
+        ("pe", "dINT4", "digits_folded"),
+        ("tile", "INT4", "r4n"),
+        ("pe", "INT4", "pair_folded"),
+        ("tile", "FP4", "shift_folded"),
+    ],
 )
 def test_passes_with_weights_that_leave_a_part_to_the_bias(design, name, architecture):
     """Odd lanes, so that a group of two is not full. Netlists of all architectures are checked."""

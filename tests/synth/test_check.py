@@ -24,7 +24,7 @@ SIZES = {
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-@pytest.mark.parametrize("format", ["int8", "int4", "dint4"])
+@pytest.mark.parametrize("format", ["int8", "int4", "dint4", "fp4"])
 def test_netlists_of_all_designs_equal_the_golden_model(mapped, netlist_of, design, format):
     configuration, netlist = mapped(design, format, **SIZES[design])
     result = check(netlist_of(netlist), configuration)
@@ -33,14 +33,21 @@ def test_netlists_of_all_designs_equal_the_golden_model(mapped, netlist_of, desi
     assert result.cycles > result.vectors / 100
 
 
-@pytest.mark.parametrize(("format", "design"), [("dint3", "mac"), ("int5", "dot"), ("dint8", "pe")])
+@pytest.mark.parametrize("architecture", ["digits", "digits_folded"])
+@pytest.mark.parametrize("format", ["dint3", "dint5", "dint6", "dint7", "dint8"])
+def test_every_width_of_dint_is_checked(mapped, netlist_of, format, architecture):
+    configuration, netlist = mapped("pe", format, architecture, lanes=2, outputs=1, depth=300)
+    assert check(netlist_of(netlist), configuration).vectors > 1000
+
+
+@pytest.mark.parametrize(("format", "design"), [("dint3", "mac"), ("int5", "dot"), ("int6", "pe")])
 def test_other_widths_are_checked_as_well(mapped, netlist_of, format, design):
     configuration, netlist = mapped(design, format, **SIZES[design])
     assert check(netlist_of(netlist), configuration).vectors > 1000
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-@pytest.mark.parametrize("format", ["int8", "int4", "dint4"])
+@pytest.mark.parametrize("format", ["int8", "int4", "dint4", "fp4"])
 def test_netlists_of_all_architectures_equal_the_golden_model(mapped, netlist_of, design, format):
     """Odd lanes, so that a group of two is not full."""
     resident = design in RESIDENT
