@@ -223,7 +223,7 @@ class QuantizedLayer:
     tensors : mapping of name to float32 array
         Tensors that have changed, as scales were folded into them.
     inputs : mapping of name to float32 array, shape (tokens, K)
-        Inputs of the linear layers in calibration, before any scaling.
+        Inputs of the linear layers in calibration, before any scaling; empty if it is over.
     folded : mapping of name to float64 array, shape (K,)
         Scales that the inputs of a layer come with, as they are folded into what is before.
     """
@@ -239,6 +239,25 @@ class QuantizedLayer:
         if name in self.folded:
             inputs = np.asarray(inputs / self.folded[name], dtype=np.float32)
         return inputs
+
+    def unfolded(self, folds: Mapping[tuple[str, ...], str]) -> dict[str, QuantizedLinear]:
+        """The linear layers with explicit scales, as if nothing had been folded.
+
+        Parameters
+        ----------
+        folds : mapping of group to name
+            As :meth:`~dintmac.golden.models.transformer.Transformer.folds` has them.
+        """
+        linears = dict(self.linears)
+        for group, target in folds.items():
+            if group[0] not in self.folded:
+                continue
+            scale = self.folded[group[0]]
+            for name in group:
+                linears[name] = replace(linears[name], input_scale=scale.astype(np.float32))
+            if target in linears:
+                linears[target] = _with_outputs_times(linears[target], scale)
+        return linears
 
 
 def quantize_layers(
@@ -385,3 +404,23 @@ def _folded(model: Transformer, target: str, scale: NDArray[np.float64]) -> dict
             divisor = scale[:, np.newaxis] if tensor.ndim == 2 else scale
             folded[f"{target}.{kind}"] = (tensor / divisor).astype(np.float32)
     return folded
+
+
+def _with_outputs_times(linear: QuantizedLinear, scale: NDArray[np.float64]) -> QuantizedLinear:
+    """A linear layer whose outputs are multiplied by a scale, shape (N,); its codes stay."""
+    weight, bias = linear.weight, linear.bias
+    if weight.granularity is Granularity.TENSOR:
+        weight = _by_channel(weight)
+    weight = replace(weight, scale=weight.scale * scale[:, np.newaxis])
+    if bias is not None:
+        bias = (bias * scale).astype(np.float32)
+    return replace(linear, weight=weight, bias=bias)
+
+
+def _by_channel(weight: QuantizedTensor) -> QuantizedTensor:
+    """Weights with one scale for all as weights with a scale for each output."""
+    zero_point = weight.zero_point
+    if zero_point is not None:
+        zero_point = np.repeat(zero_point, len(weight.codes), axis=0)
+    scale = np.repeat(weight.scale, len(weight.codes), axis=0)
+    return replace(weight, granularity=Granularity.CHANNEL, scale=scale, zero_point=zero_point)

@@ -71,6 +71,7 @@ _SCORES = {
 }
 
 _SETTINGS = {
+    "quantized": "folders of packed codes",
     "activations": "range of activations",
     "signed_scale": "scales may be negative",
     "asymmetric": "weights have zero points",
@@ -210,6 +211,8 @@ def _render(evaluation: Evaluation) -> dict[str, bytes]:
 def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(value) or DASH
     return DASH if value is None else str(value)
 
 

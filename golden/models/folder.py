@@ -52,6 +52,10 @@ def load_model(path: Path) -> Transformer:
     """
     if path.suffix == ".bin" and path.is_file():
         return load_llama2c(path)
+    if not (path / "config.json").is_file() and (path / "quantization.json").is_file():
+        raise ValueError(
+            f"model must be the original one; {path} holds codes, for dintmac evaluate --quantized"
+        )
     settings = _read_json(path / "config.json")
     kind = settings.get("model_type")
     if kind not in ("bert", "llama", "opt"):

@@ -241,6 +241,10 @@ class Transformer(ABC):
         """The linear layer of this name in floating point."""
         return FloatLinear(self._tensors[f"{name}.weight"], self.optional(f"{name}.bias"))
 
+    def linear_shape(self, name: str) -> tuple[int, ...]:
+        """(outputs, inputs) of the linear layer of this name, without reading it."""
+        return self._sizes.tensor_shapes()[f"{name}.weight"]
+
     def optional(self, name: str) -> Floats | None:
         """A tensor that not all models have."""
         return self._tensors[name] if name in self._sizes.tensor_shapes() else None

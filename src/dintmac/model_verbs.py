@@ -118,6 +118,15 @@ def add_evaluate(verbs: Verbs) -> None:
             metavar="NAME",
             help=f"{meaning}; can be repeated ({', '.join(defaults)} if not given)",
         )
+    verb.add_argument(
+        "--quantized",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="the model as dintmac quantize has written it, code by code; can be repeated; other "
+        "rows are then only those that are asked for",
+    )
     _add_recipe(verb)
     _add_calibration(verb)
     verb.add_argument(
@@ -171,11 +180,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     windows, lengths = _windows(options), []
     if options.ranges:
         lengths = [max(windows.length // part, 1) for part in (16, 4, 1)]
+    only_folders = options.quantized and not any(getattr(options, name) for name in _AXES)
     began = time.monotonic()
-    with counter("quantizing layers") as progress:
+    with counter("layers") as progress:
         evaluation = tasks.evaluate(
             options.model,
-            variants(*(_axis(options, name) for name in _AXES)),
+            [] if only_folders else variants(*(_axis(options, name) for name in _AXES)),
             _recipe(options),
             calibration=options.calibration or tasks.CALIBRATION,
             text=options.text or tasks.EVALUATION,
@@ -186,6 +196,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             shots=options.shots,
             lengths=lengths,
             integer=options.integer,
+            quantized=options.quantized,
             progress=progress,
         )
     text = write_evaluation(evaluation, options.output)
