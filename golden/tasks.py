@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dintmac.golden.checks import check_int
-from dintmac.golden.comparison import Outcome, Scores, compare
+from dintmac.golden.comparison import Outcome, Scores, Source, compare
 from dintmac.golden.evaluate import Embeddings, LayerError, Measure, Text
 from dintmac.golden.export import QuantizedFolder, write_model
 from dintmac.golden.models.folder import load_model, load_tokenizer
@@ -241,7 +241,7 @@ def evaluate(
     if lengths:
         rng = np.random.default_rng(windows.seed)
         ranges = activation_ranges(loaded, read_tokens(loaded, model, calibration), lengths, rng)
-    sources = [*folders, *recipes]
+    sources: list[Source] = [*folders, *recipes]
     exact, outcomes = compare(
         loaded, sources, calibrating, measures, integer=integer, progress=progress
     )
