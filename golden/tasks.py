@@ -65,8 +65,8 @@ class Row:
     layers : dict of name to LayerError
         Of each of them, in order.
     scores : dict of float by name
-        ``cosine`` for encoders; ``perplexity``, ``divergence`` and perhaps ``accuracy`` for causal
-        models.
+        ``cosine`` for encoders; ``perplexity`` and ``divergence`` for causal models, and with
+        questions ``accuracy`` and ``accuracy_per_character``.
     """
 
     variant: Variant

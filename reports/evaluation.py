@@ -68,6 +68,14 @@ _SCORES = {
     "accuracy": _Score(
         "accuracy", 3, "Questions", "share of right answers", lambda value: value, absolute=True
     ),
+    "accuracy_per_character": _Score(
+        "per character",
+        3,
+        "Questions, by likelihood per character",
+        "share of right answers",
+        lambda value: value,
+        absolute=True,
+    ),
 }
 
 _SETTINGS = {

@@ -154,7 +154,7 @@ def test_evaluate_compares_all_combinations_and_writes_everything(run, model, tm
         for granularity in ("channel", "group8")
         for method in ("none", "gptq")
     ]
-    scores = {"perplexity", "divergence", "accuracy"}
+    scores = {"perplexity", "divergence", "accuracy", "accuracy_per_character"}
     assert all(row["scores"].keys() == scores for row in content["rows"])
     assert {r["length"] for r in content["ranges"]} == {1, 4, 16}
     assert {path.suffix for path in folder.iterdir()} == {".json", ".md", ".png"}

@@ -145,8 +145,8 @@ def add_evaluate(verbs: Verbs) -> None:
         "--questions",
         type=Path,
         metavar="FILE.jsonl",
-        help="multiple-choice questions in the form of MMLU, ARC, OpenBookQA, HellaSwag, PIQA or "
-        "BoolQ",
+        help="multiple-choice questions in the form of MMLU, ARC, OpenBookQA, HellaSwag, PIQA, "
+        "BoolQ or WinoGrande",
     )
     verb.add_argument(
         "--shots", type=int, default=0, metavar="N", help="solved questions before each one"
