@@ -122,7 +122,6 @@ def add_evaluate(verbs: Verbs) -> None:
         "--quantized",
         type=Path,
         action="append",
-        default=[],
         metavar="FOLDER",
         help="the model as dintmac quantize has written it, code by code; can be repeated; other "
         "rows are then only those that are asked for",
@@ -196,7 +195,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             shots=options.shots,
             lengths=lengths,
             integer=options.integer,
-            quantized=options.quantized,
+            quantized=options.quantized or [],
             progress=progress,
         )
     text = write_evaluation(evaluation, options.output)
