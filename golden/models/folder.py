@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,9 +20,17 @@ from dintmac.golden.models.bert import Bert, BertConfig
 from dintmac.golden.models.llama import Llama, LlamaConfig, load_llama2c
 from dintmac.golden.models.opt import Opt, OptConfig
 from dintmac.golden.models.tensors import TensorFiles
-from dintmac.golden.models.transformer import Floats, Transformer
+from dintmac.golden.models.transformer import Transformer
 
 AnyConfig = TypeVar("AnyConfig")
+
+#: Parts of names that tensors have where a model was saved with another head, or long ago, and
+#: what these are here; for each architecture.
+_OTHER_NAMES = {
+    "bert": {r"^bert\.": "", r"\.gamma$": ".weight", r"\.beta$": ".bias"},
+    "llama": {},
+    "opt": {r"^decoder\.": "model.decoder."},
+}
 
 
 def load_bert(folder: Path) -> Bert:
@@ -35,7 +44,7 @@ def load_bert(folder: Path) -> Bert:
         If a file is corrupt, or the model is no BERT or incomplete.
     """
     settings = _read_json(folder / "config.json")
-    return Bert(BertConfig.from_dict(settings), load_tensors(folder))
+    return Bert(BertConfig.from_dict(settings), dict(_tensors(folder, "bert")))
 
 
 def load_model(path: Path) -> Transformer:
@@ -60,7 +69,7 @@ def load_model(path: Path) -> Transformer:
     kind = settings.get("model_type")
     if kind not in ("bert", "llama", "opt"):
         raise ValueError(f"model_type must be bert, llama or opt, not {kind!r}")
-    tensors = TensorFiles(path)
+    tensors = _tensors(path, kind)
     if kind == "bert":
         return Bert(_config(BertConfig.from_dict, path, settings), tensors)
     if kind == "llama":
@@ -78,17 +87,15 @@ def _config(
         raise ValueError(f"{folder / 'config.json'} must describe the model: {error}") from error
 
 
-def load_tensors(folder: Path) -> dict[str, Floats]:
-    """All floating-point tensors of the ``*.safetensors`` files in a folder, as float32.
+def _tensors(folder: Path, kind: str) -> TensorFiles:
+    """The tensors in a folder, with the names that its architecture has here."""
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If a file is corrupt.
-    """
-    return dict(TensorFiles(folder))
+    def rename(name: str) -> str:
+        for pattern, usual in _OTHER_NAMES[kind].items():
+            name = re.sub(pattern, usual, name)
+        return name
+
+    return TensorFiles(folder, rename)
 
 
 def load_tokenizer(folder: Path, *, length: int) -> Callable[[str], NDArray[np.int64]]:

@@ -88,6 +88,16 @@ def test_logits_are_those_of_transformers(name, tmp_path):
     np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
+def test_an_opt_model_without_its_head_is_the_same(tmp_path):
+    torch.manual_seed(0)
+    model = transformers.OPTForCausalLM(transformers.OPTConfig(**OPT, initializer_range=0.3))
+    model.save_pretrained(tmp_path / "whole")
+    model.model.save_pretrained(tmp_path / "part")
+    tokens = np.random.default_rng(0).integers(0, 50, 24)
+    whole, part = (load_model(tmp_path / name).forward(tokens) for name in ("whole", "part"))
+    np.testing.assert_array_equal(whole, part)
+
+
 def test_bert_states_are_those_of_transformers(tmp_path):
     torch.manual_seed(0)
     config = transformers.BertConfig(
@@ -98,9 +108,9 @@ def test_bert_states_are_those_of_transformers(tmp_path):
         num_attention_heads=4,
         initializer_range=0.3,
     )
-    model = transformers.BertModel(config).eval()
+    model = transformers.BertForMaskedLM(config).eval()
     model.save_pretrained(tmp_path)
     tokens = np.random.default_rng(0).integers(0, 50, 17)
     with torch.no_grad():
-        expected = model(torch.tensor(tokens)[None]).last_hidden_state[0].numpy()
+        expected = model.bert(torch.tensor(tokens)[None]).last_hidden_state[0].numpy()
     np.testing.assert_allclose(load_model(tmp_path).forward(tokens), expected, atol=1e-4)
