@@ -94,7 +94,7 @@ class Recipe:
             raise ValueError(f"alpha must be 0 to 1, not {self.alpha}")
 
     def quantize(self, weights: NDArray[np.floating]) -> QuantizedTensor:
-        """Weights rounded plainly."""
+        """Weights, floating point of shape (N, K), rounded plainly."""
         return quantize_weights(
             weights,
             self.grid,
@@ -234,7 +234,12 @@ class QuantizedLayer:
     folded: Mapping[str, NDArray[np.float64]]
 
     def scaled_inputs(self, name: str) -> Floats:
-        """Inputs of a linear layer in calibration, as they come in the quantized model."""
+        """Inputs of a linear layer in calibration, as they come in the quantized model.
+
+        Returns
+        -------
+        float32 array, shape (tokens, K).
+        """
         inputs = self.inputs[name]
         if name in self.folded:
             inputs = np.asarray(inputs / self.folded[name], dtype=np.float32)
@@ -320,9 +325,21 @@ def quantize_model(
 def calibration_inputs(
     model: Transformer, layer: int, states: Sequence[Floats]
 ) -> tuple[dict[str, Floats], list[Floats]]:
-    """Inputs of the linear layers of a layer of the model, shape (tokens, K), and its outputs.
+    """Inputs of the linear layers of a layer of the model, and its outputs.
 
-    Linear layers that read the same inputs share one array.
+    Parameters
+    ----------
+    model : Transformer
+    layer : int
+        0 to the number of layers less 1.
+    states : sequence of float32 arrays, shape (length, hidden)
+        Inputs of the layer, for each sequence.
+
+    Returns
+    -------
+    tuple of
+        dict of name to float32 array, shape (tokens of all sequences, K); linear layers that read
+        the same inputs share one array. List of float32 arrays, shape (length, hidden).
     """
     seen: dict[str, list[Floats]] = {}
 
@@ -341,7 +358,20 @@ def calibration_inputs(
 def find_scales(
     model: Transformer, layer: int, recipe: Recipe, inputs: Mapping[str, Floats]
 ) -> Scales:
-    """The scales of a recipe for each group of linear layers that read the same inputs."""
+    """The scales of a recipe for each group of linear layers that read the same inputs.
+
+    Parameters
+    ----------
+    model : Transformer
+    layer : int
+    recipe : Recipe
+    inputs : mapping of name to float32 array, shape (tokens, K)
+        As :func:`calibration_inputs` has them.
+
+    Returns
+    -------
+    dict of group to positive float64 array, shape (K,), or None for no scaling.
+    """
     return {
         group: recipe.find_scale(
             inputs[group[0]], [model.tensors[f"{name}.weight"] for name in group]

@@ -320,7 +320,7 @@ def read_sequences(model: Transformer, path: Path, text: Path, windows: Windows)
 
 
 def read_sentences(model: Transformer, path: Path, text: Path) -> list[Tokens]:
-    """The lines of a text, each as a sequence that the model can take.
+    """The lines of a text, each as an int64 sequence that the model can take.
 
     Raises
     ------
@@ -332,7 +332,7 @@ def read_sentences(model: Transformer, path: Path, text: Path) -> list[Tokens]:
 
 
 def read_tokens(model: Transformer, path: Path, text: Path) -> Tokens:
-    """All tokens of a text.
+    """All tokens of a text; int64 array, shape (tokens,).
 
     Raises
     ------

@@ -50,7 +50,12 @@ def load_bert(folder: Path) -> Bert:
 def load_model(path: Path) -> Transformer:
     """The model in a Hugging Face folder, or in a Llama2.c checkpoint.
 
-    Tensors are read when they are used.
+    Tensors are read when they are used, of any float type, and become float32.
+
+    Parameters
+    ----------
+    path : Path
+        A folder, or a file called ``*.bin``.
 
     Raises
     ------
@@ -102,6 +107,16 @@ def load_tokenizer(folder: Path, *, length: int) -> Callable[[str], NDArray[np.i
     """The tokenizer in a folder: from a sentence to token numbers, at most ``length`` of them.
 
     Special tokens are added, padding is not.
+
+    Parameters
+    ----------
+    folder : Path
+    length : int
+        Positive; what is beyond is cut off.
+
+    Returns
+    -------
+    callable from str to int64 array, shape (tokens,).
 
     Raises
     ------
