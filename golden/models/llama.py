@@ -351,7 +351,8 @@ def load_llama2c(path: Path) -> Llama:
     if len(header) < 28:
         raise ValueError(f"{path} must be a Llama2.c checkpoint: its header is incomplete")
     hidden, inner, layers, heads, shared, vocabulary, positions = struct.unpack("<7i", header)
-    if min(hidden, inner, layers, heads, shared, abs(vocabulary), positions) < 1 or hidden % heads:
+    smallest = min(hidden, inner, layers, heads, shared, abs(vocabulary), positions)
+    if smallest < 1 or hidden % (2 * heads) or heads % shared:
         raise ValueError(f"{path} must be a Llama2.c checkpoint: its sizes make no sense")
     size = hidden // heads
     config = LlamaConfig(

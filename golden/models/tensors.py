@@ -99,6 +99,8 @@ def _read_header(path: Path) -> dict[str, _Entry]:
 def _entry(path: Path, base: int, name: str, item: Mapping[str, Any]) -> tuple[_Entry, int, str]:
     """A tensor of a header, and where it ends."""
     start, end = item["data_offsets"]
+    if start < 0:
+        raise ValueError(f"the tensor {name} begins before the data")
     shape, dtype = tuple(item["shape"]), item["dtype"]
     if dtype in _DTYPES and prod(shape) * np.dtype(_DTYPES[dtype]).itemsize != end - start:
         raise ValueError(f"the tensor {name} has another size than its shape")
