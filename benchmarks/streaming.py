@@ -1,23 +1,21 @@
 """Peak memory and time of a model of the size of LLaMA 7B, layer by layer.
 
 A checkpoint of that shape with random weights in bfloat16, a shard for each layer, is written to
-``--folder``, and quantized and evaluated by the command line, each in a process of its own. Memory
-does not depend on the number of layers but for the shards on the disk, so that a few of them show
-it; time grows with them:
+``--folder``, and quantized and evaluated by the command line, each in a process of its own. Time
+grows with the number of layers and memory does not, which checkpoints of several depths show:
 
     pip install 'dintmac[models]'
-    python benchmarks/streaming.py --layers 1 --folder build/llama
+    python benchmarks/streaming.py --layers 1 3 --method none --count 1 --length 256 --tokens 512
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -85,19 +83,36 @@ def write_text(path: Path, words: int, seed: int) -> None:
     path.write_text(" ".join(f"w{number}" for number in numbers))
 
 
-def run(*arguments: object) -> None:
-    """Run a command line, and print what it took."""
+def run(*arguments: object) -> str:
+    """Run a command line; returns time and peak memory, as it prints them itself."""
     print("dintmac", *arguments, flush=True)
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "dintmac", *map(str, arguments)], check=True)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    print(f"{time.monotonic() - began:.0f} s; peak of all so far {peak:.2f} GiB", flush=True)
+    command = [sys.executable, "-m", "dintmac", *map(str, arguments)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    (cost,) = re.findall(r"\d+ s, peak memory \d+\.\d\d GiB", output)
+    return cost
+
+
+def measure(layers: int, options: argparse.Namespace) -> tuple[str, str]:
+    """Time and peak memory of both verbs on a checkpoint of some depth, which is then removed."""
+    folder: Path = options.folder
+    model, calibration, text = folder / "model", folder / "calibration.txt", folder / "text.txt"
+    write_model(model, layers)
+    write_text(calibration, 4 * options.count * options.length, 1)
+    write_text(text, options.tokens, 2)
+    common = ["--calibration", calibration, "--count", options.count, "--length", options.length]
+    common += ["--method", options.method, "--format", "dint4", "--scales", options.scales]
+    quantized = run("quantize", model, "--output", folder / "quantized", *common)
+    # Its row is that of the codes that have been written, and one more.
+    common += ["--text", text, "--quantized", folder / "quantized"]
+    evaluated = run("evaluate", model, "--output", folder / "evaluation", *common)
+    shutil.rmtree(folder)
+    return quantized, evaluated
 
 
 def main() -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
-    parser.add_argument("--layers", type=int, default=1, help="32 are the whole model")
+    parser.add_argument("--layers", type=int, nargs="+", default=[1], help="32 are all of 7B")
     parser.add_argument("--folder", type=Path, default=Path("build/llama"), help="must not exist")
     parser.add_argument("--method", default="aqas+gptq")
     parser.add_argument("--scales", default="absmax")
@@ -105,16 +120,10 @@ def main() -> int:
     parser.add_argument("--length", type=int, default=2048, help="tokens in each, and in a window")
     parser.add_argument("--tokens", type=int, default=4096, help="of the text of evaluation")
     options = parser.parse_args()
-    folder: Path = options.folder
-    model, calibration, text = folder / "model", folder / "calibration.txt", folder / "text.txt"
-    write_model(model, options.layers)
-    write_text(calibration, 4 * options.count * options.length, 1)
-    write_text(text, options.tokens, 2)
-    common = ["--calibration", calibration, "--count", options.count, "--length", options.length]
-    common += ["--method", options.method, "--format", "dint4", "--scales", options.scales]
-    run("quantize", model, "--output", folder / "quantized", *common)
-    run("evaluate", model, "--text", text, "--output", folder / "evaluation", *common)
-    shutil.rmtree(folder)
+    found = {layers: measure(layers, options) for layers in options.layers}
+    print("| layers | quantize | evaluate |\n|---:|---|---|")
+    for layers, costs in found.items():
+        print(f"| {layers} |", " | ".join(costs), "|")
     return 0
 
 

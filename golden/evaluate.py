@@ -177,7 +177,18 @@ class Embeddings:
 def cosines(
     model: Transformer, quantized: Transformer, sequences: Sequence[Tokens]
 ) -> NDArray[np.float64]:
-    """Cosine of the mean embedding of each sequence to that of the model in full precision."""
+    """Cosine of the mean embedding of each sequence to that of the model in full precision.
+
+    Parameters
+    ----------
+    model, quantized : Transformer
+        In full precision, and the same with other linear layers.
+    sequences : sequence of int64 arrays, shape (length,)
+
+    Returns
+    -------
+    float64 array, shape (sequences,), −1 to 1.
+    """
     return _cosines(quantized.states(sequences), model.states(sequences))
 
 

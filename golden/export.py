@@ -3,17 +3,21 @@
 A folder has ``layer-0.safetensors`` …, one for each layer of the model, ``quantization.json``,
 and ``workloads/*.npz``, which ``dintmac simulate`` runs. For a linear layer called ``name`` there
 are the tensors ``name.codes`` (uint8, packed as in docs/dint.md, section 6.1), ``name.scale``
-(float64, negative for the mirror image), and where they exist ``name.bias``, ``name.input_scale``
-and ``name.zero_point``; norms that scales were folded into come under their own names. Everything
-else is in the folder of the original model.
+(float64, negative for the mirror image), and where they exist ``name.bias``, ``name.zero_point``,
+and the scales of its input channels: ``name.input_scale``, by which the inputs are to be divided,
+or ``name.folded_scale``, by which they have been, in the norm or the linear layer before. Norms
+that scales were folded into come under their own names. Everything else is in the folder of the
+original model.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +26,13 @@ from numpy.typing import NDArray
 
 from dintmac.golden.calibration import AffineQuantizer
 from dintmac.golden.formats import Format
-from dintmac.golden.grids import parse_grid
 from dintmac.golden.linear import IntegerLinear, QuantizedLinear
 from dintmac.golden.models.tensors import TensorFiles
 from dintmac.golden.models.transformer import Floats, Tokens, Transformer
 from dintmac.golden.packing import pack, unpack
-from dintmac.golden.quantize import Granularity, QuantizedTensor
+from dintmac.golden.quantize import QuantizedTensor
 from dintmac.golden.recipe import QuantizedLayer, Recipe, quantize_layers
+from dintmac.golden.variants import Variant, variant_of
 from dintmac.golden.workload import Workload, save
 
 #: Rows of activations in a workload.
@@ -67,10 +71,12 @@ def write_model(
     ------
     ModuleNotFoundError
         If the package ``safetensors`` is not installed.
+    OSError
+        If it cannot be written, such as on a full disk.
     ValueError
         If the folder is in use, or the recipe has parts that a folder does not hold.
     """
-    save_file = _save_file()
+    safetensors = _safetensors()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"output must be a new or empty folder, not {folder}")
     scheme = recipe.activations
@@ -80,51 +86,59 @@ def write_model(
         raise ValueError("recipe to write must have no correction and no outliers in 16 bits")
     # resolve: the current folder cannot be replaced under the name of a dot.
     folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-        partial = Path(temporary) / folder.name
-        settings = _write(partial, model, recipe, sequences, save_file, progress)
-        partial.replace(folder)
+    quantized = quantize_layers(model, recipe, sequences)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
+            partial = Path(temporary) / folder.name
+            settings = _write(partial, recipe, quantized, safetensors.save, progress)
+            partial.replace(folder)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"quantized model cannot be written to {folder}: {reason}") from error
     return settings
 
 
 def _write(
     folder: Path,
-    model: Transformer,
     recipe: Recipe,
-    sequences: Sequence[Tokens],
-    save_file: Any,
+    layers: Iterable[QuantizedLayer],
+    save_tensors: Callable[[Arrays], bytes],
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
     """Write the files of a folder; returns what quantization.json holds."""
     (folder / "workloads").mkdir(parents=True)
     described: dict[str, Any] = {}
-    for layer, quantized in enumerate(quantize_layers(model, recipe, sequences)):
+    for layer, quantized in enumerate(layers):
         arrays: Arrays = dict(quantized.tensors)
         for name, linear in quantized.linears.items():
-            arrays |= _arrays(name, linear)
+            arrays |= _arrays(name, linear, quantized.folded.get(name))
             described[name] = _description(linear, quantized.scaled_inputs(name))
             _write_workload(folder / "workloads" / f"{name}.npz", name, quantized)
-        save_file(arrays, folder / f"layer-{layer}.safetensors")
+        (folder / _shard(layer)).write_bytes(save_tensors(arrays))
         progress(layer + 1)
-    settings = {
+    assert recipe.activations is not None  # The caller has seen to it.
+    settings = asdict(variant_of(recipe)) | {
         "format": recipe.grid.name.lower(),
-        "granularity": recipe.granularity.value,
+        "activations": recipe.activations.name,
         "layers": described,
-        "scaling": recipe.scaling.value,
     }
     text = json.dumps(settings, indent=1, sort_keys=True)
     (folder / "quantization.json").write_text(text + "\n", encoding="utf-8")
     return settings
 
 
-def read_model(folder: Path, model: Transformer) -> Transformer:
-    """A model with the quantized layers of a folder.
+def _shard(layer: int) -> str:
+    """The file of a layer of the model."""
+    return f"layer-{layer}.safetensors"
+
+
+class QuantizedFolder:
+    """What :func:`write_model` has written, read layer by layer.
 
     Parameters
     ----------
     folder : Path
-        As :func:`write_model` wrote it.
     model : Transformer
         The original model.
 
@@ -132,42 +146,102 @@ def read_model(folder: Path, model: Transformer) -> Transformer:
     ------
     FileNotFoundError
         If a file is missing.
+    ModuleNotFoundError
+        If the package ``safetensors`` is not installed.
     ValueError
-        If a file is corrupt.
+        If a file is corrupt, or the folder is of another model.
     """
-    path = folder / "quantization.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"quantized folder must have a quantization.json: {folder}")
-    load_file = importlib.import_module("safetensors.numpy").load_file
-    arrays: Arrays = {}
-    TensorFiles(folder)  # Says what is wrong with the files, if anything is.
-    for shard in folder.glob("layer-*.safetensors"):
-        arrays |= load_file(shard)
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        format = parse_grid(settings["format"])
-        granularity = Granularity(settings["granularity"])
-        linears = {
-            name: _linear(name, item, arrays, format, granularity)
-            for name, item in settings["layers"].items()
-        }
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} must describe the tensors beside it: {error}") from error
-    kept = {n: t for n, t in arrays.items() if n.rpartition(".")[0] not in linears}
-    return model.replaced(linears=linears, tensors=kept)
+
+    def __init__(self, folder: Path, model: Transformer) -> None:
+        self._path = folder / "quantization.json"
+        if not self._path.is_file():
+            raise FileNotFoundError(f"quantized folder must have a quantization.json: {folder}")
+        self._load = _safetensors().load_file
+        TensorFiles(folder)  # Says what is wrong with the files, if anything is.
+        self._groups = [model.linear_groups(layer) for layer in range(model.layers)]
+        with self._described():
+            settings = json.loads(self._path.read_text(encoding="utf-8"))
+            fields = ("method", "format", "granularity", "search")
+            self._variant = Variant(*(settings[field] for field in fields))
+            recipe = self._variant.recipe(Recipe())
+            self._format, self._granularity = recipe.grid, recipe.granularity
+            self._layers: dict[str, Any] = settings["layers"]
+            found = {name: tuple(item["shape"]) for name, item in self._layers.items()}
+        names = [name for groups in self._groups for group in groups for name in group]
+        if found != {name: model.linear_shape(name) for name in names}:
+            raise ValueError(f"quantized folder must be of this model, not of another: {folder}")
+        for layer in range(model.layers):
+            if not (folder / _shard(layer)).is_file():
+                raise FileNotFoundError(f"quantized folder must have {_shard(layer)}: {folder}")
+
+    @property
+    def variant(self) -> Variant:
+        """How the model was quantized."""
+        return replace(self._variant, format=self._format.name)
+
+    def layer(self, layer: int) -> QuantizedLayer:
+        """A layer of the model; it comes without inputs.
+
+        Raises
+        ------
+        ValueError
+            If its file does not hold it.
+        """
+        arrays: Arrays = self._load(self._path.with_name(_shard(layer)))
+        names = [name for group in self._groups[layer] for name in group]
+        with self._described():
+            linears = {name: self._linear(name, arrays) for name in names}
+        tensors = {n: t for n, t in arrays.items() if n.rpartition(".")[0] not in linears}
+        folded = {n: arrays[f"{n}.folded_scale"] for n in names if f"{n}.folded_scale" in arrays}
+        return QuantizedLayer(linears, tensors, {}, folded)
+
+    def _linear(self, name: str, arrays: Arrays) -> QuantizedLinear:
+        """A linear layer from its tensors."""
+        item = self._layers[name]
+        assert isinstance(self._format, Format)  # Others have no packed codes.
+        codes = unpack(arrays[f"{name}.codes"], self._format, item["shape"][1])
+        scale, zero = arrays[f"{name}.scale"], arrays.get(f"{name}.zero_point")
+        quantizer = AffineQuantizer(
+            np.array(item["activation_scale"], dtype=np.float64),
+            np.array(item["activation_zero_point"], dtype=np.int64),
+        )
+        return QuantizedLinear(
+            QuantizedTensor(codes, scale, self._format, self._granularity, zero),
+            lambda values: quantizer,
+            arrays.get(f"{name}.bias"),
+            arrays.get(f"{name}.input_scale"),
+        )
+
+    @contextlib.contextmanager
+    def _described(self) -> Iterator[None]:
+        """What goes wrong within is the fault of quantization.json or of the tensors."""
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{self._path} must describe the tensors beside it: {error}"
+            ) from error
 
 
-def _save_file() -> Any:
+def read_model(folder: Path, model: Transformer) -> Transformer:
+    """A model with the quantized layers of a folder; as :class:`QuantizedFolder`."""
+    quantized = QuantizedFolder(folder, model)
+    for layer in map(quantized.layer, range(model.layers)):
+        model = model.replaced(linears=layer.linears, tensors=layer.tensors)
+    return model
+
+
+def _safetensors() -> Any:
     try:
-        return importlib.import_module("safetensors.numpy").save_file
+        return importlib.import_module("safetensors.numpy")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            "writing a model needs the package safetensors: pip install 'dintmac[models]'",
+            "a quantized model needs the package safetensors: pip install 'dintmac[models]'",
             name=error.name,
         ) from error
 
 
-def _arrays(name: str, linear: QuantizedLinear) -> Arrays:
+def _arrays(name: str, linear: QuantizedLinear, folded: NDArray[np.float64] | None) -> Arrays:
     """The tensors of a linear layer."""
     weight = linear.weight
     assert isinstance(weight.format, Format)  # The recipe has one.
@@ -177,6 +251,7 @@ def _arrays(name: str, linear: QuantizedLinear) -> Arrays:
         "zero_point": weight.zero_point,
         "bias": linear.bias,
         "input_scale": linear.input_scale,
+        "folded_scale": folded,
     }
     return {f"{name}.{k}": np.ascontiguousarray(v) for k, v in found.items() if v is not None}
 
@@ -190,24 +265,6 @@ def _description(linear: QuantizedLinear, inputs: Floats) -> dict[str, Any]:
         "activation_scale": float(quantizer.scale),
         "activation_zero_point": int(quantizer.zero_point),
     }
-
-
-def _linear(
-    name: str, item: Any, arrays: Arrays, format: Any, granularity: Granularity
-) -> QuantizedLinear:
-    """A linear layer from its tensors."""
-    codes = unpack(arrays[f"{name}.codes"], format, item["shape"][1])
-    scale, zero = arrays[f"{name}.scale"], arrays.get(f"{name}.zero_point")
-    quantizer = AffineQuantizer(
-        np.array(item["activation_scale"], dtype=np.float64),
-        np.array(item["activation_zero_point"], dtype=np.int64),
-    )
-    return QuantizedLinear(
-        QuantizedTensor(codes, scale, format, granularity, zero),
-        lambda values: quantizer,
-        arrays.get(f"{name}.bias"),
-        arrays.get(f"{name}.input_scale"),
-    )
 
 
 def _write_workload(path: Path, name: str, layer: QuantizedLayer) -> None:

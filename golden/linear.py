@@ -127,7 +127,10 @@ class QuantizedLinear:
         return self.weight.dequantize().astype(np.float32)
 
     def prepare(self, inputs: Floats) -> Floats:
-        """The inputs as they are quantized: scaled, without the channels in 16 bits."""
+        """The inputs as they are quantized: scaled, without the channels in 16 bits.
+
+        Both are float32 arrays of shape (tokens, K).
+        """
         if self.columns is not None:
             inputs = inputs.copy()
             inputs[:, self.columns.channels] = 0
@@ -136,7 +139,10 @@ class QuantizedLinear:
         return np.asarray(inputs / self.input_scale, dtype=np.float32)
 
     def fake_inputs(self, inputs: Floats) -> Floats:
-        """The inputs as the weights meet them: prepared, quantized and back."""
+        """The inputs as the weights meet them: prepared, quantized and back.
+
+        Both are float32 arrays of shape (tokens, K).
+        """
         values = self.prepare(inputs)
         if self.quantizer is None:
             return values
@@ -204,7 +210,7 @@ class IntegerLinear:
         return self._layer
 
     def codes(self, inputs: Floats) -> tuple[NDArray[np.int8], AffineQuantizer]:
-        """INT8 codes of inputs, shape (tokens, K), and their quantizer."""
+        """INT8 codes of float32 inputs, both of shape (tokens, K), and their quantizer."""
         assert self._layer.quantizer is not None  # The constructor has seen to it.
         values = self._layer.prepare(inputs)
         quantizer = self._layer.quantizer(values)

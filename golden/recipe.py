@@ -94,7 +94,7 @@ class Recipe:
             raise ValueError(f"alpha must be 0 to 1, not {self.alpha}")
 
     def quantize(self, weights: NDArray[np.floating]) -> QuantizedTensor:
-        """Weights rounded plainly."""
+        """Weights, floating point of shape (N, K), rounded plainly."""
         return quantize_weights(
             weights,
             self.grid,
@@ -223,7 +223,7 @@ class QuantizedLayer:
     tensors : mapping of name to float32 array
         Tensors that have changed, as scales were folded into them.
     inputs : mapping of name to float32 array, shape (tokens, K)
-        Inputs of the linear layers in calibration, before any scaling.
+        Inputs of the linear layers in calibration, before any scaling; empty if it is over.
     folded : mapping of name to float64 array, shape (K,)
         Scales that the inputs of a layer come with, as they are folded into what is before.
     """
@@ -234,11 +234,35 @@ class QuantizedLayer:
     folded: Mapping[str, NDArray[np.float64]]
 
     def scaled_inputs(self, name: str) -> Floats:
-        """Inputs of a linear layer in calibration, as they come in the quantized model."""
+        """Inputs of a linear layer in calibration, as they come in the quantized model.
+
+        Returns
+        -------
+        float32 array, shape (tokens, K).
+        """
         inputs = self.inputs[name]
         if name in self.folded:
             inputs = np.asarray(inputs / self.folded[name], dtype=np.float32)
         return inputs
+
+    def unfolded(self, folds: Mapping[tuple[str, ...], str]) -> dict[str, QuantizedLinear]:
+        """The linear layers with explicit scales, as if nothing had been folded.
+
+        Parameters
+        ----------
+        folds : mapping of group to name
+            As :meth:`~dintmac.golden.models.transformer.Transformer.folds` has them.
+        """
+        linears = dict(self.linears)
+        for group, target in folds.items():
+            if group[0] not in self.folded:
+                continue
+            scale = self.folded[group[0]]
+            for name in group:
+                linears[name] = replace(linears[name], input_scale=scale.astype(np.float32))
+            if target in linears:
+                linears[target] = _with_outputs_times(linears[target], scale)
+        return linears
 
 
 def quantize_layers(
@@ -301,9 +325,21 @@ def quantize_model(
 def calibration_inputs(
     model: Transformer, layer: int, states: Sequence[Floats]
 ) -> tuple[dict[str, Floats], list[Floats]]:
-    """Inputs of the linear layers of a layer of the model, shape (tokens, K), and its outputs.
+    """Inputs of the linear layers of a layer of the model, and its outputs.
 
-    Linear layers that read the same inputs share one array.
+    Parameters
+    ----------
+    model : Transformer
+    layer : int
+        0 to the number of layers less 1.
+    states : sequence of float32 arrays, shape (length, hidden)
+        Inputs of the layer, for each sequence.
+
+    Returns
+    -------
+    tuple of
+        dict of name to float32 array, shape (tokens of all sequences, K); linear layers that read
+        the same inputs share one array. List of float32 arrays, shape (length, hidden).
     """
     seen: dict[str, list[Floats]] = {}
 
@@ -322,7 +358,20 @@ def calibration_inputs(
 def find_scales(
     model: Transformer, layer: int, recipe: Recipe, inputs: Mapping[str, Floats]
 ) -> Scales:
-    """The scales of a recipe for each group of linear layers that read the same inputs."""
+    """The scales of a recipe for each group of linear layers that read the same inputs.
+
+    Parameters
+    ----------
+    model : Transformer
+    layer : int
+    recipe : Recipe
+    inputs : mapping of name to float32 array, shape (tokens, K)
+        As :func:`calibration_inputs` has them.
+
+    Returns
+    -------
+    dict of group to positive float64 array, shape (K,), or None for no scaling.
+    """
     return {
         group: recipe.find_scale(
             inputs[group[0]], [model.tensors[f"{name}.weight"] for name in group]
@@ -385,3 +434,23 @@ def _folded(model: Transformer, target: str, scale: NDArray[np.float64]) -> dict
             divisor = scale[:, np.newaxis] if tensor.ndim == 2 else scale
             folded[f"{target}.{kind}"] = (tensor / divisor).astype(np.float32)
     return folded
+
+
+def _with_outputs_times(linear: QuantizedLinear, scale: NDArray[np.float64]) -> QuantizedLinear:
+    """A linear layer whose outputs are multiplied by a scale, shape (N,); its codes stay."""
+    weight, bias = linear.weight, linear.bias
+    if weight.granularity is Granularity.TENSOR:
+        weight = _by_channel(weight)
+    weight = replace(weight, scale=weight.scale * scale[:, np.newaxis])
+    if bias is not None:
+        bias = (bias * scale).astype(np.float32)
+    return replace(linear, weight=weight, bias=bias)
+
+
+def _by_channel(weight: QuantizedTensor) -> QuantizedTensor:
+    """Weights with one scale for all as weights with a scale for each output."""
+    zero_point = weight.zero_point
+    if zero_point is not None:
+        zero_point = np.repeat(zero_point, len(weight.codes), axis=0)
+    scale = np.repeat(weight.scale, len(weight.codes), axis=0)
+    return replace(weight, granularity=Granularity.CHANNEL, scale=scale, zero_point=zero_point)

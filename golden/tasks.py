@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from dintmac.golden.checks import check_int
-from dintmac.golden.comparison import Outcome, Scores, compare
+from dintmac.golden.comparison import Outcome, Scores, Source, compare
 from dintmac.golden.evaluate import Embeddings, LayerError, Measure, Text
-from dintmac.golden.export import write_model
+from dintmac.golden.export import QuantizedFolder, write_model
 from dintmac.golden.models.folder import load_model, load_tokenizer
 from dintmac.golden.models.transformer import CausalModel, Tokens, Transformer
 from dintmac.golden.questions import Questions, read_questions
@@ -65,8 +65,8 @@ class Row:
     layers : dict of name to LayerError
         Of each of them, in order.
     scores : dict of float by name
-        ``cosine`` for encoders; ``perplexity``, ``divergence`` and perhaps ``accuracy`` for causal
-        models.
+        ``cosine`` for encoders; ``perplexity`` and ``divergence`` for causal models, and with
+        questions ``accuracy`` and ``accuracy_per_character``.
     """
 
     variant: Variant
@@ -186,6 +186,7 @@ def evaluate(
     shots: int = 0,
     lengths: Sequence[int] = (),
     integer: bool = False,
+    quantized: Sequence[Path] = (),
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Evaluation:
     """Compare variants on a text that is not the one of calibration.
@@ -194,7 +195,8 @@ def evaluate(
     ----------
     model, windows, calibration
         As in :func:`quantize`.
-    variants : one or more Variant
+    variants : sequence of Variant
+        At least one, unless there are folders.
     base : Recipe
         What they have in common.
     text : Path
@@ -210,8 +212,10 @@ def evaluate(
         Lengths of sequences at which the ranges of activations are compared.
     integer : bool
         Whether layers are run with the exact integers of the hardware.
+    quantized : sequence of Path
+        Folders that :func:`quantize` has written of this model; they come before the variants.
     progress : callable
-        Called with the layers quantized, in all variants, and their number.
+        Called with the layers done, in all rows, and their number.
 
     Returns
     -------
@@ -224,7 +228,9 @@ def evaluate(
     """
     recipes = [variant.recipe(base) for variant in variants]
     loaded = load_model(model)
-    calibrating = read_sequences(loaded, model, calibration, windows)
+    folders = [QuantizedFolder(folder, loaded) for folder in quantized]
+    # What has been quantized needs no calibration.
+    calibrating = read_sequences(loaded, model, calibration, windows) if recipes else []
     if not isinstance(loaded, CausalModel) and (context, stride) != (None, None):
         raise ValueError("context and stride must come with a causal model, not with an encoder")
     context = windows.length if context is None else context
@@ -235,24 +241,32 @@ def evaluate(
     if lengths:
         rng = np.random.default_rng(windows.seed)
         ranges = activation_ranges(loaded, read_tokens(loaded, model, calibration), lengths, rng)
+    sources: list[Source] = [*folders, *recipes]
     exact, outcomes = compare(
-        loaded, recipes, calibrating, measures, integer=integer, progress=progress
+        loaded, sources, calibrating, measures, integer=integer, progress=progress
     )
-    settings = _settings(base) | {
-        "calibration": calibration.name,
-        "calibration_tokens": sum(map(len, calibrating)),
+    settings: dict[str, Any] = {"quantized": [folder.name for folder in quantized]}
+    if recipes:
+        settings |= _settings(base) | {
+            "calibration": calibration.name,
+            "calibration_tokens": sum(map(len, calibrating)),
+        }
+        if isinstance(loaded, CausalModel):
+            settings |= asdict(windows)
+    settings |= {
         "text": text.name,
         "text_tokens": sum(map(len, measures[0].sequences)),
         "integer": integer,
     }
     if isinstance(loaded, CausalModel):
-        settings |= asdict(windows) | {
+        settings |= {
             "context": min(context, loaded.positions),
             "stride": stride,
             "questions": None if questions is None else questions.name,
             "shots": shots,
         }
-    rows = [_row(*pair) for pair in zip(variants, outcomes, strict=True)]
+    named = [*(folder.variant for folder in folders), *variants]
+    rows = [_row(*pair) for pair in zip(named, outcomes, strict=True)]
     return Evaluation(model.resolve().name, settings, exact, rows, ranges)
 
 
@@ -306,7 +320,7 @@ def read_sequences(model: Transformer, path: Path, text: Path, windows: Windows)
 
 
 def read_sentences(model: Transformer, path: Path, text: Path) -> list[Tokens]:
-    """The lines of a text, each as a sequence that the model can take.
+    """The lines of a text, each as an int64 sequence that the model can take.
 
     Raises
     ------
@@ -318,7 +332,7 @@ def read_sentences(model: Transformer, path: Path, text: Path) -> list[Tokens]:
 
 
 def read_tokens(model: Transformer, path: Path, text: Path) -> Tokens:
-    """All tokens of a text.
+    """All tokens of a text; int64 array, shape (tokens,).
 
     Raises
     ------

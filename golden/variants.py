@@ -55,6 +55,21 @@ class Variant:
         return replace(base, **changes, **_granularity(self.granularity), **_method(self.method))
 
 
+def variant_of(recipe: Recipe) -> Variant:
+    """The names of a recipe: :meth:`Variant.recipe` gives it back."""
+    parts = [] if recipe.scaling is Method.NONE else [recipe.scaling.value]
+    parts += ["gptq"] if recipe.gptq else []
+    parts += [f"rank{recipe.rank}"] if recipe.rank else []
+    parts += [] if recipe.outlier is None else [f"outliers{recipe.outlier:g}"]
+    size = "" if recipe.group_size is None else recipe.group_size
+    return Variant(
+        "+".join(parts) or Method.NONE.value,
+        recipe.grid.name,
+        f"{recipe.granularity.value}{size}",
+        recipe.search.value,
+    )
+
+
 def variants(
     methods: Iterable[str],
     formats: Iterable[str],

@@ -68,9 +68,18 @@ _SCORES = {
     "accuracy": _Score(
         "accuracy", 3, "Questions", "share of right answers", lambda value: value, absolute=True
     ),
+    "accuracy_per_character": _Score(
+        "per character",
+        3,
+        "Questions, by likelihood per character",
+        "share of right answers",
+        lambda value: value,
+        absolute=True,
+    ),
 }
 
 _SETTINGS = {
+    "quantized": "folders of packed codes",
     "activations": "range of activations",
     "signed_scale": "scales may be negative",
     "asymmetric": "weights have zero points",
@@ -210,6 +219,8 @@ def _render(evaluation: Evaluation) -> dict[str, bytes]:
 def _plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(value) or DASH
     return DASH if value is None else str(value)
 
 

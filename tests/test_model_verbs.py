@@ -1,7 +1,9 @@
 """``dintmac quantize`` and ``dintmac evaluate`` on tiny models, with all that may be wrong."""
 
 import json
+import os
 import re
+import signal
 import struct
 import sys
 import time
@@ -11,6 +13,7 @@ import pytest
 
 from dintmac import console
 from dintmac.cli import main
+from dintmac.golden import export
 from dintmac.reports import evaluation
 
 safetensors = pytest.importorskip("safetensors.numpy")
@@ -82,7 +85,53 @@ def test_quantize_prints_what_it_wrote(run, model, tmp_path):
     assert status == 0
     settings = json.loads(output)
     assert settings == json.loads((tmp_path / "out" / "quantization.json").read_text())
-    assert (settings["format"], settings["scaling"]) == ("dint3", "none")
+    assert (settings["format"], settings["method"]) == ("dint3", "none")
+
+
+def test_evaluate_takes_what_quantize_wrote(run, model, tmp_path):
+    quantize(run, model, "--method", "aqas+gptq", "--scales", "absmax", "--count", "4")
+    status, output, error = evaluate_alone(run, model, "--quantized", "out", "--json")
+    assert (status, error) == (0, "")
+    (row,) = json.loads(output)["rows"]
+    assert json.loads(output)["settings"].keys() == {
+        *("quantized", "text", "text_tokens", "integer", "context", "stride", "questions", "shots"),
+    }
+    options = ["--quantized", "out", "--method", "aqas+gptq", "--format", "dint4", "--json"]
+    packed, made = json.loads(evaluate(run, model, *options)[1])["rows"]
+    assert packed == row
+    assert [packed[k] for k in ("method", "format")] == [made[k] for k in ("method", "format")]
+    assert packed["error"] == pytest.approx(made["error"], rel=1e-3)
+    text = (tmp_path / "build" / "evaluate" / "evaluate.md").read_text()
+    assert "folders of packed codes: out" in text
+
+
+def evaluate_alone(run, folder, *options):
+    """Without anything that is of calibration."""
+    text = folder.parent / "evaluation"
+    return run("evaluate", folder, "--text", text, "--context", 16, *options)
+
+
+def test_evaluate_refuses_codes_that_are_no_model_of_its_own(run, model, tmp_path):
+    quantize(run, model)
+    refused(lambda: evaluate_alone(run, tmp_path / "out"), "model must be the original one; .*out")
+    quantized = ["--quantized", model]
+    refused(lambda: evaluate_alone(run, model, *quantized), r"must have a quantization\.json: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_quantize_leaves_nothing(run, model, tmp_path, monkeypatch, number):
+    def interrupt(path, workload):
+        assert list(tmp_path.glob(".out-*/out/*"))
+        os.kill(os.getpid(), number)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(export, "save", interrupt)
+    try:
+        assert quantize(run, model) == (130, "", "dintmac: interrupted\n")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    names = {"calibration", "evaluation", "model", "questions"}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 def test_with_a_zero_point_there_are_no_workloads(run, model, tmp_path):
@@ -105,7 +154,7 @@ def test_evaluate_compares_all_combinations_and_writes_everything(run, model, tm
         for granularity in ("channel", "group8")
         for method in ("none", "gptq")
     ]
-    scores = {"perplexity", "divergence", "accuracy"}
+    scores = {"perplexity", "divergence", "accuracy", "accuracy_per_character"}
     assert all(row["scores"].keys() == scores for row in content["rows"])
     assert {r["length"] for r in content["ranges"]} == {1, 4, 16}
     assert {path.suffix for path in folder.iterdir()} == {".json", ".md", ".png"}
@@ -250,6 +299,10 @@ SHARD = "model.safetensors"
         (with_setting(hidden_size="16"), "hidden must be an int, not '16'"),
         (with_setting(num_attention_heads=0), "heads must be 1 to 2147483648, not 0"),
         (with_setting(rope_scaling=7), "config.json must describe the model: 'int' object is not"),
+        (
+            with_setting(rope_scaling={"type": "linear", "factor": 0}),
+            "factor of rotary embeddings must be positive, not 0",
+        ),
         (with_setting(rms_norm_eps="x"), "config.json must describe the model: could not convert"),
         (lambda f: (f / "config.json").unlink(), "model folder must have a config.json: "),
         (lambda f: (f / "config.json").write_text("{"), "config.json must be JSON: "),
@@ -290,7 +343,7 @@ def test_a_missing_package_ends_with_how_to_install_it(run, model, monkeypatch, 
 
 def test_writing_needs_a_package_too(run, model, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
-    refused(lambda: quantize(run, model), "writing a model needs the package safetensors: pip ins")
+    refused(lambda: quantize(run, model), "quantized model needs the package safetensors: pip ins")
 
 
 @pytest.mark.parametrize(

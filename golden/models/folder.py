@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,9 +20,17 @@ from dintmac.golden.models.bert import Bert, BertConfig
 from dintmac.golden.models.llama import Llama, LlamaConfig, load_llama2c
 from dintmac.golden.models.opt import Opt, OptConfig
 from dintmac.golden.models.tensors import TensorFiles
-from dintmac.golden.models.transformer import Floats, Transformer
+from dintmac.golden.models.transformer import Transformer
 
 AnyConfig = TypeVar("AnyConfig")
+
+#: Parts of names that tensors have where a model was saved with another head, or long ago, and
+#: what these are here; for each architecture.
+_OTHER_NAMES = {
+    "bert": {r"^bert\.": "", r"\.gamma$": ".weight", r"\.beta$": ".bias"},
+    "llama": {},
+    "opt": {r"^decoder\.": "model.decoder."},
+}
 
 
 def load_bert(folder: Path) -> Bert:
@@ -35,13 +44,18 @@ def load_bert(folder: Path) -> Bert:
         If a file is corrupt, or the model is no BERT or incomplete.
     """
     settings = _read_json(folder / "config.json")
-    return Bert(BertConfig.from_dict(settings), load_tensors(folder))
+    return Bert(BertConfig.from_dict(settings), dict(_tensors(folder, "bert")))
 
 
 def load_model(path: Path) -> Transformer:
     """The model in a Hugging Face folder, or in a Llama2.c checkpoint.
 
-    Tensors are read when they are used.
+    Tensors are read when they are used, of any float type, and become float32.
+
+    Parameters
+    ----------
+    path : Path
+        A folder, or a file called ``*.bin``.
 
     Raises
     ------
@@ -52,11 +66,15 @@ def load_model(path: Path) -> Transformer:
     """
     if path.suffix == ".bin" and path.is_file():
         return load_llama2c(path)
+    if not (path / "config.json").is_file() and (path / "quantization.json").is_file():
+        raise ValueError(
+            f"model must be the original one; {path} holds codes, for dintmac evaluate --quantized"
+        )
     settings = _read_json(path / "config.json")
     kind = settings.get("model_type")
     if kind not in ("bert", "llama", "opt"):
         raise ValueError(f"model_type must be bert, llama or opt, not {kind!r}")
-    tensors = TensorFiles(path)
+    tensors = _tensors(path, kind)
     if kind == "bert":
         return Bert(_config(BertConfig.from_dict, path, settings), tensors)
     if kind == "llama":
@@ -74,23 +92,31 @@ def _config(
         raise ValueError(f"{folder / 'config.json'} must describe the model: {error}") from error
 
 
-def load_tensors(folder: Path) -> dict[str, Floats]:
-    """All floating-point tensors of the ``*.safetensors`` files in a folder, as float32.
+def _tensors(folder: Path, kind: str) -> TensorFiles:
+    """The tensors in a folder, with the names that its architecture has here."""
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If a file is corrupt.
-    """
-    return dict(TensorFiles(folder))
+    def rename(name: str) -> str:
+        for pattern, usual in _OTHER_NAMES[kind].items():
+            name = re.sub(pattern, usual, name)
+        return name
+
+    return TensorFiles(folder, rename)
 
 
 def load_tokenizer(folder: Path, *, length: int) -> Callable[[str], NDArray[np.int64]]:
     """The tokenizer in a folder: from a sentence to token numbers, at most ``length`` of them.
 
     Special tokens are added, padding is not.
+
+    Parameters
+    ----------
+    folder : Path
+    length : int
+        Positive; what is beyond is cut off.
+
+    Returns
+    -------
+    callable from str to int64 array, shape (tokens,).
 
     Raises
     ------

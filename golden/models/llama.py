@@ -48,6 +48,8 @@ ROTARY_KINDS = {
         "original_max_position_embeddings",
     ),
 }
+#: Kinds that go beyond the positions of the configuration, by their factor.
+STRETCHING_KINDS = ("linear", "dynamic")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class LlamaConfig:
     Parameters
     ----------
     vocabulary, hidden, intermediate, layers, heads, positions : int
-        Positive.
+        Positive; ``positions`` before rotary embeddings of ``STRETCHING_KINDS`` stretch them.
     shared_heads : int
         Number of keys and values; it divides ``heads``.
     head_size : int
@@ -102,6 +104,10 @@ class LlamaConfig:
         missing = [name for name in ROTARY_KINDS[kind] if name not in self.rotary]
         if missing:
             raise ValueError(f"rotary embeddings of type {kind} must have {', '.join(missing)}")
+        for name in ROTARY_KINDS[kind]:
+            value = self.rotary[name]
+            if not isinstance(value, (int, float)) or not value > 0:
+                raise ValueError(f"{name} of rotary embeddings must be positive, not {value!r}")
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> LlamaConfig:
@@ -181,6 +187,14 @@ class Llama(CausalModel):
     def config(self) -> LlamaConfig:
         """Sizes and variants."""
         return self._config
+
+    @property
+    def positions(self) -> int:
+        """Greatest length of a sequence, to which some rotary embeddings stretch the model."""
+        rotary = self._config.rotary
+        if rotary.get("rope_type") not in STRETCHING_KINDS:
+            return self._config.positions
+        return int(self._config.positions * rotary["factor"])
 
     def layer_prefix(self, layer: int) -> str:
         """What the names of the tensors of a layer begin with."""
@@ -337,7 +351,8 @@ def load_llama2c(path: Path) -> Llama:
     if len(header) < 28:
         raise ValueError(f"{path} must be a Llama2.c checkpoint: its header is incomplete")
     hidden, inner, layers, heads, shared, vocabulary, positions = struct.unpack("<7i", header)
-    if min(hidden, inner, layers, heads, shared, abs(vocabulary), positions) < 1 or hidden % heads:
+    smallest = min(hidden, inner, layers, heads, shared, abs(vocabulary), positions)
+    if smallest < 1 or hidden % (2 * heads) or heads % shared:
         raise ValueError(f"{path} must be a Llama2.c checkpoint: its sizes make no sense")
     size = hidden // heads
     config = LlamaConfig(

@@ -8,7 +8,7 @@ memory here, and a tensor becomes float32 when it is used, so that a model may b
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -37,6 +37,8 @@ class TensorFiles(Mapping[str, Floats]):
     ----------
     folder : Path
         Its files may be the shards of one model.
+    rename : callable
+        From the name of a tensor in its file to that under which it is asked for.
 
     Raises
     ------
@@ -46,13 +48,13 @@ class TensorFiles(Mapping[str, Floats]):
         If a file is truncated or of another format.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, rename: Callable[[str], str] = str) -> None:
         paths = sorted(folder.glob("*.safetensors"))
         if not paths:
             raise FileNotFoundError(f"model folder must have a .safetensors file: {folder}")
         self._entries: dict[str, _Entry] = {}
         for path in paths:
-            self._entries |= _read_header(path)
+            self._entries |= {rename(name): item for name, item in _read_header(path).items()}
 
     def __getitem__(self, name: str) -> Floats:
         """A tensor, read and converted anew each time."""
@@ -97,6 +99,8 @@ def _read_header(path: Path) -> dict[str, _Entry]:
 def _entry(path: Path, base: int, name: str, item: Mapping[str, Any]) -> tuple[_Entry, int, str]:
     """A tensor of a header, and where it ends."""
     start, end = item["data_offsets"]
+    if start < 0:
+        raise ValueError(f"the tensor {name} begins before the data")
     shape, dtype = tuple(item["shape"]), item["dtype"]
     if dtype in _DTYPES and prod(shape) * np.dtype(_DTYPES[dtype]).itemsize != end - start:
         raise ValueError(f"the tensor {name} has another size than its shape")

@@ -104,7 +104,15 @@ class Transformer(ABC):
         linears: Mapping[str, Linear] | None = None,
         tensors: Mapping[str, Floats] | None = None,
     ) -> Self:
-        """The same model with some linear layers, or some tensors, replaced."""
+        """The same model with some linear layers, or some tensors, replaced.
+
+        Parameters
+        ----------
+        linears : mapping of name to linear layer, optional
+            From float32 arrays of shape (tokens, K) to such of shape (tokens, N).
+        tensors : mapping of name to float32 array, optional
+            Of the shapes that they had.
+        """
         other = copy.copy(self)
         other._linears = dict(self._linears) | dict(linears or {})
         if tensors:
@@ -133,7 +141,20 @@ class Transformer(ABC):
 
     @abstractmethod
     def run_layer(self, layer: int, states: Floats, observe: Observer) -> Floats:
-        """Outputs of a layer for one sequence, float32, shape (length, hidden)."""
+        """Outputs of a layer for one sequence.
+
+        Parameters
+        ----------
+        layer : int
+            0 to the number of layers less 1.
+        states : float32 array, shape (length, hidden)
+        observe : callable
+            Called with name and inputs of each linear layer before it runs.
+
+        Returns
+        -------
+        float32 array, shape (length, hidden).
+        """
 
     def resident(self, layer: int) -> Self:
         """The same model with the tensors of a layer in memory.
@@ -231,7 +252,19 @@ class Transformer(ABC):
             raise ValueError(f"tokens must be 0 to {self.vocabulary - 1}, not {tokens}")
 
     def linear(self, name: str, inputs: Floats, observe: Observer) -> Floats:
-        """Outputs of the linear layer of this name, the plugged-in one if there is one."""
+        """Outputs of the linear layer of this name, the plugged-in one if there is one.
+
+        Parameters
+        ----------
+        name : str
+        inputs : float32 array, shape (tokens, K)
+        observe : callable
+            Called with both before the layer runs.
+
+        Returns
+        -------
+        float32 array, shape (tokens, N).
+        """
         observe(name, inputs)
         if name in self._linears:
             return self._linears[name](inputs)
@@ -240,6 +273,10 @@ class Transformer(ABC):
     def float_linear(self, name: str) -> FloatLinear:
         """The linear layer of this name in floating point."""
         return FloatLinear(self._tensors[f"{name}.weight"], self.optional(f"{name}.bias"))
+
+    def linear_shape(self, name: str) -> tuple[int, ...]:
+        """(outputs, inputs) of the linear layer of this name, without reading it."""
+        return self._sizes.tensor_shapes()[f"{name}.weight"]
 
     def optional(self, name: str) -> Floats | None:
         """A tensor that not all models have."""
@@ -251,7 +288,16 @@ class CausalModel(Transformer):
 
     @abstractmethod
     def logits(self, states: Floats) -> Floats:
-        """Scores of the next tokens, float32, shape (length, vocabulary), from hidden states."""
+        """Scores of the next tokens, not normalised, from hidden states of the last layer.
+
+        Parameters
+        ----------
+        states : float32 array, shape (length, hidden)
+
+        Returns
+        -------
+        float32 array, shape (length, vocabulary).
+        """
 
 
 def ignore(name: str, inputs: Floats) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,6 +54,8 @@ _DESIGN_HELP = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``dintmac`` and return its exit status."""
     options = _parser().parse_args(arguments)
+    # Whoever ends it is to find nothing half-written, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         status: int = options.run(options)
         sys.stdout.flush()

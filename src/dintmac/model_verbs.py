@@ -118,6 +118,14 @@ def add_evaluate(verbs: Verbs) -> None:
             metavar="NAME",
             help=f"{meaning}; can be repeated ({', '.join(defaults)} if not given)",
         )
+    verb.add_argument(
+        "--quantized",
+        type=Path,
+        action="append",
+        metavar="FOLDER",
+        help="the model as dintmac quantize has written it, code by code; can be repeated; other "
+        "rows are then only those that are asked for",
+    )
     _add_recipe(verb)
     _add_calibration(verb)
     verb.add_argument(
@@ -136,8 +144,8 @@ def add_evaluate(verbs: Verbs) -> None:
         "--questions",
         type=Path,
         metavar="FILE.jsonl",
-        help="multiple-choice questions in the form of MMLU, ARC, OpenBookQA, HellaSwag, PIQA or "
-        "BoolQ",
+        help="multiple-choice questions in the form of MMLU, ARC, OpenBookQA, HellaSwag, PIQA, "
+        "BoolQ or WinoGrande",
     )
     verb.add_argument(
         "--shots", type=int, default=0, metavar="N", help="solved questions before each one"
@@ -171,11 +179,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     windows, lengths = _windows(options), []
     if options.ranges:
         lengths = [max(windows.length // part, 1) for part in (16, 4, 1)]
+    only_folders = options.quantized and not any(getattr(options, name) for name in _AXES)
     began = time.monotonic()
-    with counter("quantizing layers") as progress:
+    with counter("layers") as progress:
         evaluation = tasks.evaluate(
             options.model,
-            variants(*(_axis(options, name) for name in _AXES)),
+            [] if only_folders else variants(*(_axis(options, name) for name in _AXES)),
             _recipe(options),
             calibration=options.calibration or tasks.CALIBRATION,
             text=options.text or tasks.EVALUATION,
@@ -186,6 +195,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             shots=options.shots,
             lengths=lengths,
             integer=options.integer,
+            quantized=options.quantized or [],
             progress=progress,
         )
     text = write_evaluation(evaluation, options.output)

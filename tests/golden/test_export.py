@@ -1,12 +1,16 @@
 """Quantized folders: what is written is what is read, and what the hardware would run."""
 
+import errno
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dintmac.golden.calibration import ActivationScheme
-from dintmac.golden.export import read_model, write_model
+from dintmac.golden.comparison import compare
+from dintmac.golden.evaluate import Text
+from dintmac.golden.export import QuantizedFolder, read_model, write_model
 from dintmac.golden.formats import DINT4, dint
 from dintmac.golden.grids import NF4
 from dintmac.golden.models.opt import Opt, OptConfig
@@ -60,6 +64,73 @@ def test_workloads_are_the_codes_of_the_quantized_model(tmp_path):
     assert np.mean(difference != 0) < 0.01
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        *RECIPES,
+        Recipe(scaling=Method.AQAS, gptq=True, granularity=Granularity.GROUP, group_size=8),
+    ],
+)
+def test_a_folder_is_measured_as_its_recipe_is(tmp_path, recipe):
+    write_model(tmp_path, MODEL, recipe, SEQUENCES)
+    text = Text(RNG.integers(0, 30, 60), context=20)
+    full, (alone,) = compare(MODEL, [QuantizedFolder(tmp_path, MODEL)], [], [text])
+    both, (packed, made) = compare(
+        MODEL, [QuantizedFolder(tmp_path, MODEL), recipe], SEQUENCES, [text]
+    )
+    assert (full, alone) == (both, packed)
+    for name, error in made.errors.items():
+        found = packed.errors[name]
+        # What is folded rounds elsewhere.
+        assert found.total == pytest.approx(error.total, rel=1e-3)
+        assert found.rounding == pytest.approx(error.rounding, rel=1e-4)
+        assert found.underflow == pytest.approx(error.underflow, rel=1e-4)
+        assert found.underflowed == error.underflowed
+    for name, value in made.scores.items():
+        assert packed.scores[name] == pytest.approx(value, rel=0.05)
+
+
+@pytest.mark.parametrize("asymmetric", [False, True])
+@pytest.mark.parametrize("granularity", [Granularity.TENSOR, Granularity.CHANNEL])
+def test_without_folding_the_function_is_the_same(tmp_path, granularity, asymmetric):
+    recipe = Recipe(
+        scaling=Method.SMOOTHQUANT,
+        granularity=granularity,
+        asymmetric=asymmetric,
+        signed_scale=not asymmetric,
+    )
+    write_model(tmp_path, MODEL, recipe, SEQUENCES)
+    folder, linears = QuantizedFolder(tmp_path, MODEL), {}
+    for layer in range(MODEL.layers):
+        assert folder.layer(layer).folded
+        linears |= folder.layer(layer).unfolded(MODEL.folds(layer))
+    folded = read_model(tmp_path, MODEL).forward(SEQUENCES[0])
+    explicit = MODEL.replaced(linears=linears).forward(SEQUENCES[0])
+    # A tie may fall on the other side, and no more than that.
+    assert np.mean(np.abs(folded - explicit) < 1e-4 * np.abs(folded).max()) > 0.5
+    assert np.sum((folded - explicit) ** 2) < 1e-3 * np.sum(folded**2)
+
+
+def test_a_folder_says_how_it_was_made(tmp_path):
+    recipe = Recipe(scaling=Method.AQAS, gptq=True, granularity=Granularity.GROUP, group_size=8)
+    settings = write_model(tmp_path, MODEL, recipe, SEQUENCES)
+    assert settings["activations"] == "min-max"
+    variant = QuantizedFolder(tmp_path, MODEL).variant
+    assert (variant.method, variant.format) == ("aqas+gptq", "dINT4")
+    assert (variant.granularity, variant.search) == ("group8", "absmax")
+    assert variant.recipe(Recipe()) == recipe
+
+
+def test_integer_layers_take_the_codes_of_a_folder(tmp_path):
+    write_model(tmp_path, MODEL, RECIPES[0], SEQUENCES)
+    text, folder = Text(SEQUENCES[0], context=20), QuantizedFolder(tmp_path, MODEL)
+    _, (fake,) = compare(MODEL, [folder], [], [text])
+    _, (exact,) = compare(MODEL, [folder], [], [text], integer=True)
+    assert exact.errors == fake.errors
+    for name, value in exact.scores.items():
+        assert value == pytest.approx(fake.scores[name], rel=1e-2)
+
+
 def test_writes_nothing_but_its_own_files(tmp_path):
     write_model(tmp_path, MODEL, RECIPES[0], SEQUENCES)
     names = {"layer-0.safetensors", "layer-1.safetensors", "quantization.json", "workloads"}
@@ -91,5 +162,38 @@ def test_refuses_bad_folders_with_one_sentence(tmp_path):
         read_model(tmp_path, MODEL)
     write_model(tmp_path / "out", MODEL, RECIPES[0], SEQUENCES)
     (tmp_path / "out" / "quantization.json").write_text('{"format": "dint4"}')
-    with pytest.raises(ValueError, match="must describe the tensors beside it: 'granularity'"):
+    with pytest.raises(ValueError, match="must describe the tensors beside it: 'method'"):
         read_model(tmp_path / "out", MODEL)
+
+
+def test_refuses_a_folder_of_another_model(tmp_path):
+    write_model(tmp_path / "out", MODEL, RECIPES[0], SEQUENCES)
+    for config in (OptConfig(30, 16, 32, 2, 4, 20, 16), OptConfig(30, 16, 24, 3, 4, 20, 16)):
+        shapes = config.tensor_shapes()
+        other = Opt(config, {name: np.ones(s, dtype=np.float32) for name, s in shapes.items()})
+        with pytest.raises(ValueError, match="quantized folder must be of this model, not of ano"):
+            QuantizedFolder(tmp_path / "out", other)
+
+
+def test_refuses_a_folder_that_lacks_a_part(tmp_path):
+    write_model(tmp_path, MODEL, RECIPES[0], SEQUENCES)
+    (tmp_path / "layer-0.safetensors").write_bytes((tmp_path / "layer-1.safetensors").read_bytes())
+    with pytest.raises(ValueError, match=r"json must describe the tensors beside it: .*codes"):
+        QuantizedFolder(tmp_path, MODEL).layer(0)
+    (tmp_path / "layer-1.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"must have layer-1\.safetensors: "):
+        QuantizedFolder(tmp_path, MODEL)
+    (tmp_path / "layer-0.safetensors").write_bytes(b"")
+    with pytest.raises(ValueError, match="must be a safetensors file: its header is incomplete"):
+        QuantizedFolder(tmp_path, MODEL)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    def fail(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    message = "quantized model cannot be written to .*/out: No space left on device"
+    with pytest.raises(OSError, match=message):
+        write_model(tmp_path / "out", MODEL, RECIPES[0], SEQUENCES)
+    assert not list(tmp_path.iterdir())

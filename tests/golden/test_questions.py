@@ -28,11 +28,12 @@ def by_letters(text):
 
 def accuracy(questions, shots=0):
     measured = Questions(questions, by_letters, positions=10, shots=shots)
-    return measure(MODEL, MODEL, measured)["accuracy"]
+    return measure(MODEL, MODEL, measured)
 
 
 @pytest.mark.parametrize("shots", [0, 1])
-def test_takes_the_likeliest_answer_per_character(shots):
+@pytest.mark.parametrize("score", ["accuracy", "accuracy_per_character"])
+def test_takes_the_likeliest_answer(shots, score):
     questions = [Question("a b:", ("x", "yz", "w"), i % 3) for i in range(6)]
 
     def likeliest(number):
@@ -44,17 +45,44 @@ def test_takes_the_likeliest_answer_per_character(shots):
             whole = by_letters(f"{solved}a b: {choice}")[-10:]
             found, count = log_probabilities(whole), len(choice) + 1
             rows = range(len(whole) - count - 1, len(whole) - 1)
-            scores.append(sum(found[r, whole[r + 1]] for r in rows) / len(choice))
+            length = 1 if score == "accuracy" else len(choice)
+            scores.append(sum(found[r, whole[r + 1]] for r in rows) / length)
         return int(np.argmax(scores))
 
     expected = np.mean([likeliest(i) == q.answer for i, q in enumerate(questions)])
-    assert accuracy(questions, shots) == expected
+    assert accuracy(questions, shots)[score] == expected
+
+
+def test_an_ending_is_what_is_scored():
+    question = Question("a", ("x", "yz"), 0, ending=" b")
+
+    def likelihood(choice):
+        whole = by_letters(f"a {choice} b")
+        found = log_probabilities(whole)
+        return sum(found[r, whole[r + 1]] for r in (-3, -2))
+
+    expected = float(likelihood("x") > likelihood("yz"))
+    assert accuracy([question]) == {"accuracy": expected, "accuracy_per_character": expected}
+
+
+def test_a_header_comes_before_the_solved_questions():
+    asked, header = [], "About sums.\n\n"
+    questions = [Question(f"{i} + 1?", ("a",), 0, header=header) for i in range(2)]
+
+    def tokenize(text):
+        asked.append(text)
+        return by_letters(text)
+
+    Questions(questions, tokenize, positions=10, shots=1)
+    assert f"{header}1 + 1? a\n\n0 + 1? a" in asked
+    assert f"{header}1 + 1? a\n\n0 + 1?" in asked
 
 
 def test_a_choice_longer_than_the_model_is_cut_off_in_front():
-    assert accuracy([Question("a", ("x" * 20, "y"), 1)]) in (0.0, 1.0)
+    assert accuracy([Question("a", ("x" * 20, "y"), 1)])["accuracy"] in (0.0, 1.0)
 
 
+HEADER = "The following are multiple choice questions (with answers) about high school.\n\n"
 ASKED = "Question: 2 + 2?\nAnswer:"
 
 
@@ -64,6 +92,18 @@ ASKED = "Question: 2 + 2?\nAnswer:"
         (
             {"question": "2 + 2?", "choices": ["3", "4"], "answer": 1},
             Question(ASKED, ("3", "4"), 1),
+        ),
+        (
+            {"subject": "high_school", "question": "2 + 2?", "choices": ["3", "4"], "answer": 1},
+            Question("2 + 2?\nA. 3\nB. 4\nAnswer:", ("A", "B"), 1, header=HEADER),
+        ),
+        (
+            {"sentence": "The _ runs.", "option1": "cat", "option2": "tree", "answer": "1"},
+            Question("The", ("cat", "tree"), 0, ending=" runs."),
+        ),
+        (
+            {"sentence": "_ runs.", "option1": "Tim", "option2": "Tom", "answer": "2"},
+            Question("", ("Tim", "Tom"), 1, ending=" runs."),
         ),
         (
             {
@@ -91,7 +131,17 @@ ASKED = "Question: 2 + 2?\nAnswer:"
             Question(f"Sums.\n{ASKED}", ("no", "yes"), 1),
         ),
     ],
-    ids=["mmlu", "arc", "openbookqa", "hellaswag", "piqa", "boolq"],
+    ids=[
+        "plain",
+        "mmlu",
+        "winogrande",
+        "blank first",
+        "arc",
+        "openbookqa",
+        "hellaswag",
+        "piqa",
+        "boolq",
+    ],
 )
 def test_reads_questions_in_the_form_of_the_common_tasks(tmp_path, item, question):
     path = tmp_path / "q.jsonl"
@@ -104,6 +154,10 @@ def test_reads_questions_in_the_form_of_the_common_tasks(tmp_path, item, questio
     [
         ("\n", "q.jsonl must have at least one question"),
         ("{", "q.jsonl, line 1 must have question, choices and answer: "),
+        (
+            '{"sentence": "?", "option1": "a", "option2": "b", "answer": "1"}',
+            "q.jsonl, line 1 must have question, choices and answer: ",
+        ),
         ("[]", "q.jsonl, line 1 must have question, choices and answer: "),
         ('{"question": "?"}', "q.jsonl, line 1 must have question, choices and answer: 'choices'"),
         (
@@ -123,3 +177,6 @@ def test_refuses_bad_input_with_one_sentence(tmp_path):
         accuracy([Question("?", ("a",), 0)], shots=1)
     with pytest.raises(FileNotFoundError, match=r"questions must be a JSONL file, not "):
         read_questions(tmp_path / "absent")
+    (tmp_path / "latin").write_bytes(b"\xff")
+    with pytest.raises(ValueError, match=r"questions must be in UTF-8: .*latin"):
+        read_questions(tmp_path / "latin")

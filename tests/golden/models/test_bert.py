@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dintmac.golden.models.bert import Bert, BertConfig, gelu
-from dintmac.golden.models.folder import load_bert, load_tokenizer
+from dintmac.golden.models.folder import load_bert, load_model, load_tokenizer
 from dintmac.golden.models.transformer import softmax
 
 SETTINGS = {
@@ -251,6 +251,19 @@ def test_reads_a_model_from_all_files_of_a_folder(folder):
     for i, name in enumerate(sorted(expected)):
         dtype = np.float16 if i < 9 else np.float32
         np.testing.assert_array_equal(model.tensors[name], expected[name].astype(dtype))
+
+
+def test_reads_the_names_of_a_model_with_a_head_and_of_old_versions(folder):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    expected = load_bert(folder).forward(TOKENS)
+    for path in folder.glob("*.safetensors"):
+        tensors = {
+            f"bert.{n}".replace("Norm.weight", "Norm.gamma").replace("Norm.bias", "Norm.beta"): t
+            for n, t in safetensors.load_file(path).items()
+        }
+        safetensors.save_file(tensors, path)
+    np.testing.assert_array_equal(load_bert(folder).forward(TOKENS), expected)
+    np.testing.assert_array_equal(load_model(folder).forward(TOKENS), expected)
 
 
 def test_reads_a_tokenizer_without_padding_and_cuts_long_sentences(tmp_path):

@@ -183,6 +183,10 @@ def spoiled(change):
             spoiled(lambda c: c.replace(b"[4,4]", b"[4,5]")),
             "must be a safetensors file: the tensor x has another size than its shape",
         ),
+        (
+            spoiled(lambda c: c.replace(b"[0,64]", b"[-9,9]")),
+            "must be a safetensors file: the tensor x begins before the data",
+        ),
         (spoiled(lambda c: c[:8] + b"#" + c[9:]), "must be a safetensors file: "),
         (
             lambda f: LlamaConfig.from_dict(LLAMA | {"hidden_act": "gelu"}),
@@ -227,6 +231,10 @@ def spoiled(change):
         ),
         (
             lambda f: ((f / "m.bin").write_bytes(bytes(40)), load_model(f / "m.bin")),
+            "must be a Llama2.c checkpoint: its sizes make no sense",
+        ),
+        (
+            lambda f: ((f / "m.bin").write_bytes(b"PK\3\4" * 9), load_model(f / "m.bin")),
             "must be a Llama2.c checkpoint: its sizes make no sense",
         ),
         (

@@ -1,6 +1,6 @@
 """Forward passes against Hugging Face's ``transformers``, on tiny random models of each variant.
 
-It runs where torch and transformers are installed, which the project does not ask for.
+It runs where the extra ``dintmac[transformers]`` is installed.
 """
 
 import numpy as np
@@ -64,6 +64,7 @@ CASES = {
     "opt 350m": OPT | {"do_layer_norm_before": False, "word_embed_proj_dim": 16},
     "opt without biases": OPT | {"enable_bias": False, "layer_norm_elementwise_affine": False},
 }
+LENGTHS = {"llama linear": 96, "llama dynamic": 48}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -77,12 +78,24 @@ def test_logits_are_those_of_transformers(name, tmp_path):
             parameter += 0.1 * torch.randn_like(parameter)
     model.save_pretrained(tmp_path, max_shard_size="20KB")
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
-    tokens = np.random.default_rng(0).integers(0, 50, 24)
+    ours = load_model(tmp_path)
+    # All that the model can take: beyond the configuration where rotary embeddings are stretched.
+    assert ours.positions == LENGTHS.get(name, 24)
+    tokens = np.random.default_rng(0).integers(0, 50, ours.positions)
     with torch.no_grad():
         expected = model(torch.tensor(tokens)[None]).logits[0].numpy()
-    ours = load_model(tmp_path)
     logits = ours.logits(ours.forward(tokens))
     np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def test_an_opt_model_without_its_head_is_the_same(tmp_path):
+    torch.manual_seed(0)
+    model = transformers.OPTForCausalLM(transformers.OPTConfig(**OPT, initializer_range=0.3))
+    model.save_pretrained(tmp_path / "whole")
+    model.model.save_pretrained(tmp_path / "part")
+    tokens = np.random.default_rng(0).integers(0, 50, 24)
+    whole, part = (load_model(tmp_path / name).forward(tokens) for name in ("whole", "part"))
+    np.testing.assert_array_equal(whole, part)
 
 
 def test_bert_states_are_those_of_transformers(tmp_path):
@@ -95,9 +108,9 @@ def test_bert_states_are_those_of_transformers(tmp_path):
         num_attention_heads=4,
         initializer_range=0.3,
     )
-    model = transformers.BertModel(config).eval()
+    model = transformers.BertForMaskedLM(config).eval()
     model.save_pretrained(tmp_path)
     tokens = np.random.default_rng(0).integers(0, 50, 17)
     with torch.no_grad():
-        expected = model(torch.tensor(tokens)[None]).last_hidden_state[0].numpy()
+        expected = model.bert(torch.tensor(tokens)[None]).last_hidden_state[0].numpy()
     np.testing.assert_allclose(load_model(tmp_path).forward(tokens), expected, atol=1e-4)
