@@ -239,9 +239,8 @@ def _growth_configurations() -> list[Configuration]:
         Configuration(design, format, architecture.name, parameters)
         for design, parameters in sizes
         for format in (INT8, INT4, DINT4)
-        for architecture in architectures_of(format, resident=design == "pe")
-        if architecture.is_resident == (design == "pe")
-        and architecture.name not in ("baugh_wooley", "behavioural")
+        for architecture in architectures_of(format, resident=True)
+        if architecture.is_resident
     ]
 
 

@@ -64,7 +64,12 @@ def test_passes_on_verilator():
 
 @pytest.mark.parametrize(
     ("design", "name", "architecture"),
-    [("pe", "dINT4", "digits_folded"), ("tile", "INT4", "r4n"), ("pe", "INT4", "pair_folded")],
+    [
+        ("dot", "dINT4", "digits_folded"),
+        ("pe", "dINT4", "digits_folded"),
+        ("tile", "INT4", "r4n"),
+        ("pe", "INT4", "pair_folded"),
+    ],
 )
 def test_passes_with_weights_that_leave_a_part_to_the_bias(design, name, architecture):
     """Odd lanes, so that a group of two is not full. Netlists of all architectures are checked."""
