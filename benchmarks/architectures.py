@@ -69,7 +69,7 @@ def measure_all(design: str, sizes: dict[str, int], library: Library) -> list[Ro
     cells = cells_of(library, Cache())
     rows = []
     for format in (INT8, INT4, DINT4):
-        for architecture in architectures_of(format, resident=design == "pe"):
+        for architecture in architectures_of(format, resident=True):
             if architecture.generator is not None:
                 configuration = Configuration(design, format, architecture.name, sizes)
                 print(f"{configuration.name} in {library.name}", file=sys.stderr, flush=True)

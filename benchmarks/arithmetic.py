@@ -77,7 +77,7 @@ def dot_products() -> list[Configuration]:
     """INT8 dot products of 16 lanes with all their registers and an accumulator of 28 bits."""
     return [
         Configuration("dot", INT8, architecture.name, {"lanes": 16})
-        for architecture in architectures_of(INT8)
+        for architecture in architectures_of(INT8, resident=True)
         if architecture.generator is not None
     ]
 

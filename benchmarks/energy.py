@@ -42,7 +42,7 @@ def configurations(data: dict[str, Workload]) -> Iterator[Configuration]:
     """All designs in all architectures that write their products out."""
     for design, sizes in DESIGNS.items():
         for format in FORMATS:
-            for architecture in architectures_of(format):
+            for architecture in architectures_of(format, resident=True):
                 if format.name in data and architecture.generator is not None:
                     yield Configuration(design, format, architecture.name, sizes)
 

@@ -26,8 +26,8 @@ DESIGNS: dict[str, type[wiring.Component]] = {
     "fused": FusedProcessingElement,
 }
 
-#: Designs that keep their weights, and so can use resident architectures.
-RESIDENT = ("pe", "tile")
+#: Designs that can use resident architectures: those that have a correction.
+RESIDENT = ("mac", "dot", "pe", "tile")
 
 #: Sizes of every design and their defaults.
 DEFAULTS: dict[str, dict[str, int]] = {

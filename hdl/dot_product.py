@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
 
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
@@ -34,6 +36,10 @@ class DotProduct(wiring.Component):
     exact: the accumulator is ``format.accumulator_bits(depth)`` wide and cannot overflow
     (docs/dint.md, section 4); a longer one wraps.
 
+    With a resident architecture, a sum also contains the :meth:`correction` of all its weights,
+    and wraps: who knows the weights beforehand subtracts it, modulo the width, with the bias that
+    is added to the sum (docs/arithmetic.md, section 2).
+
     Parameters
     ----------
     format : Format
@@ -43,8 +49,7 @@ class DotProduct(wiring.Component):
     lanes : int
         Products a cycle.
     architecture : str or None
-        Name of the multiplier architecture, none for resident weights; the default of the format
-        if None.
+        Name of the multiplier architecture; the default of the format if None.
     operand_register : int
         Whether what the architecture makes of the activations alone has a stage of its own (1).
     tree_register : int
@@ -85,7 +90,7 @@ class DotProduct(wiring.Component):
         check_positive("lanes", lanes)
         check_depth(depth, lanes)
         check_flag("operand_register", operand_register)
-        self._architecture = architecture_for(format, architecture)
+        self._architecture = architecture_for(format, architecture, resident=True)
         check_tree(
             self._architecture,
             tree_register=tree_register,
@@ -148,6 +153,26 @@ class DotProduct(wiring.Component):
     def latency(self) -> int:
         """Cycles from the transfer of ``last`` to a valid sum."""
         return 2 + self._operand_register + bool(self._tree_register) + self._carry_save
+
+    def correction(self, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """What the weights of a transfer add to a sum besides their products.
+
+        Parameters
+        ----------
+        codes : uint8, shape (…, lanes)
+
+        Returns
+        -------
+        int64, shape (…), in hardware units; nought for an architecture that is not resident.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``codes`` are no codes of the format, or not of ``lanes`` lanes.
+        """
+        if codes.shape[-1] != self._lanes:
+            raise ValueError(f"codes must be of {self._lanes} lanes, not {codes.shape[-1]}")
+        return self._architecture.correction(self._format, codes)
 
     def elaborate(self, platform):
         m = Module()

@@ -18,8 +18,7 @@ class Mac(DotProduct):
     depth : int
         Greatest number of products in a sum.
     architecture : str or None
-        Name of the multiplier architecture, none for resident weights; the default of the format
-        if None.
+        Name of the multiplier architecture; the default of the format if None.
     operand_register, tree_register, fast_adder, carry_save : int
         As in :class:`DotProduct`.
 

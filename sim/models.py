@@ -21,17 +21,18 @@ __all__ = ["DotProductModel", "FusedModel", "ProcessingElementModel", "TileModel
 
 
 class DotProductModel:
-    """Sums of products from ``first`` to ``last``.
+    """Sums of products from ``first`` to ``last``, and the weights' correction.
 
     Parameters
     ----------
-    format : Format
+    configuration : Configuration
     ports : mapping of str to Port
         Those of the design.
     """
 
-    def __init__(self, format: Format, ports: Mapping[str, Port]) -> None:
-        self._format = format
+    def __init__(self, configuration: Configuration, ports: Mapping[str, Port]) -> None:
+        self._format = configuration.format
+        self._correction = configuration.build().correction
         self._ports = ports
         self._inputs: list[Payload] = []
 
@@ -49,7 +50,7 @@ class DotProductModel:
         activations = unpack([p["activations"] for p in inputs], self._ports["i_activations"])
         codes = unpack([p["weights"] for p in inputs], self._ports["i_weights"]).astype(np.uint8)
         units = self._format.to_units(codes)
-        sums = np.cumsum(np.sum(activations * units, axis=1))
+        sums = np.cumsum(np.sum(activations * units, axis=1) + self._correction(codes))
         first = np.array([payload["first"] for payload in inputs])
         starts = np.maximum.accumulate(np.where(first, np.arange(len(inputs)), 0))[ends]
         before = np.concatenate([[0], sums])[starts]
@@ -60,7 +61,9 @@ class DotProductModel:
                 f"activations {activations[end].tolist()}, weights {units[end].tolist()}"
             )
 
-        return Expected(sums[ends] - before, explain)
+        # Sums of products fit; what a correction adds to them may wrap.
+        width = self._ports["o_sum"].element_bits
+        return Expected(narrow(sums[ends] - before, width, Overflow.WRAP), explain)
 
     def reset(self) -> None:
         """Forget the sum that has begun."""

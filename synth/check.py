@@ -227,14 +227,19 @@ def _check_dot_product(
 ) -> Check:
     lanes = configuration.parameters.get("lanes", 1)
     longest = configuration.parameters["depth"] // lanes
-    products = _check_products(netlist, configuration.format, lanes, longest, rng)
-    return _sum(products, _check_depth(netlist, configuration.format, lanes, longest, rng))
+    products = _check_products(netlist, configuration, lanes, longest, rng)
+    return _sum(products, _check_depth(netlist, configuration, lanes, longest, rng))
 
 
 def _check_products(
-    netlist: Netlist, format: Format, lanes: int, longest: int, rng: np.random.Generator
+    netlist: Netlist,
+    configuration: Configuration,
+    lanes: int,
+    longest: int,
+    rng: np.random.Generator,
 ) -> Check:
     """Every pair in every lane, in sums of random lengths up to ``longest`` transfers."""
+    format = configuration.format
     copies = _copies(format)
     pairs = format.codes * 256
     transfers = max(pairs // copies, 16)
@@ -248,14 +253,18 @@ def _check_products(
         length += 1
         last[:, transfer] |= length == longest
         length[last[:, transfer]] = 0
-    return _run_dot_product(netlist, format, activations, codes, last, rng, resets=True)
+    return _run_dot_product(netlist, configuration, activations, codes, last, rng, resets=True)
 
 
 def _check_depth(
-    netlist: Netlist, format: Format, lanes: int, transfers: int, rng: np.random.Generator
+    netlist: Netlist,
+    configuration: Configuration,
+    lanes: int,
+    transfers: int,
+    rng: np.random.Generator,
 ) -> Check:
     """Sums of full depth: one extreme product throughout, or a random mixture of them."""
-    extremes = _extreme_codes(format)
+    extremes = _extreme_codes(configuration.format)
     limits = np.array([ACTIVATION_MIN, ACTIVATION_MAX])
     pure = np.stack(np.meshgrid(extremes, limits), axis=-1).reshape(-1, 2)
     copies = len(pure) + 8
@@ -265,12 +274,12 @@ def _check_depth(
     activations[: len(pure)] = pure[:, 1, np.newaxis, np.newaxis]
     last = np.zeros((copies, transfers), dtype=bool)
     last[:, -1] = True
-    return _run_dot_product(netlist, format, activations, codes, last, rng, resets=False)
+    return _run_dot_product(netlist, configuration, activations, codes, last, rng, resets=False)
 
 
 def _run_dot_product(
     netlist: Netlist,
-    format: Format,
+    configuration: Configuration,
     activations: Integers,
     codes: Integers,
     last: NDArray[np.bool_],
@@ -278,8 +287,9 @@ def _run_dot_product(
     *,
     resets: bool,
 ) -> Check:
-    copies = len(codes)
-    sums = np.einsum("ctl,ctl->ct", activations, _units(format, codes)).cumsum(axis=1)
+    copies, format = len(codes), configuration.format
+    sums = np.einsum("ctl,ctl->ct", activations, _units(format, codes))
+    sums = (sums + configuration.build().correction(codes.astype(np.uint8))).cumsum(axis=1)
     first = np.roll(last, 1, axis=1)
     results = last.sum(axis=1)
     # The transfer that ends each sum, in each copy; shorter lists repeat the last.
@@ -287,6 +297,9 @@ def _run_dot_product(
     for copy, row in enumerate(last):
         ends[copy, : results[copy]] = np.flatnonzero(row)
     expected = np.diff(np.take_along_axis(sums, ends, axis=1), axis=1, prepend=0)
+    width = format.accumulator_bits(configuration.parameters["depth"])
+    # Sums of products fit; what a correction adds to them may wrap.
+    expected = narrow(expected, width, Overflow.WRAP)
 
     def describe(copy: int, index: int) -> str:
         start = int(ends[copy, index - 1]) + 1 if index else 0

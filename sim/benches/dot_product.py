@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.hdl.designs import Configuration
 from dintmac.sim.benches.operands import (
     all_activations,
@@ -28,8 +29,9 @@ class Bench(Testbench):
     ) -> None:
         super().__init__(handle, configuration, rng)
         self.lanes = configuration.parameters.get("lanes", 1)
+        self.correction = configuration.build().correction
         self.scoreboard = self.add_scoreboard(
-            DotProductModel(self.format, handle.ports), "o_sum", "sum"
+            DotProductModel(configuration, handle.ports), "o_sum", "sum"
         )
         self.i = self.add_input("i", self.scoreboard)
         self.o = self.add_output("o", self.scoreboard)
@@ -113,19 +115,17 @@ async def test_reaches_the_bounds_of_the_accumulator(bench: Bench) -> None:
     """Sums of full depth of the least product, the greatest, and both in turn."""
     pairs = extremes(bench.format)
     length = bench.parameters["depth"] // bench.lanes
+    corrections = []
     for first, second in ((0, 0), (-1, -1), (0, -1)):
         choice = np.where(np.arange(length) % 2, second, first)
         operands = np.repeat(np.array(pairs)[choice][:, np.newaxis], bench.lanes, axis=1)
-        bench.i.send(
-            bench.sums(
-                operands[..., 0].astype(np.int8),
-                operands[..., 1].astype(np.uint8),
-                np.array([length]),
-            )
-        )
+        codes = operands[..., 1].astype(np.uint8)
+        corrections.append(bench.correction(codes).sum())
+        bench.i.send(bench.sums(operands[..., 0].astype(np.int8), codes, np.array([length])))
     await bench.finish(timeout=3 * length + 100)
     words = [transfer.payload["sum"] for transfer in bench.scoreboard.outputs]
-    low, high, _ = bench.decode("o_sum", words).tolist()
+    sums = bench.decode("o_sum", words) - np.array(corrections)
+    low, high, _ = narrow(sums, bench.handle.ports["o_sum"].element_bits, Overflow.WRAP).tolist()
     products = length * bench.lanes
     bounds = tuple(products * bound for bound in bench.format.product_range())
     if (low, high) != bounds:

@@ -266,9 +266,8 @@ def _growth_configurations(formats: list[Format]) -> list[Configuration]:
         Configuration(design, format, architecture.name, parameters)
         for design, parameters in sizes
         for format in formats
-        for architecture in architectures_of(format, resident=design == "pe")
-        if architecture.is_resident == (design == "pe")
-        and architecture.name not in ("baugh_wooley", "behavioural")
+        for architecture in architectures_of(format, resident=True)
+        if architecture.is_resident
     ]
 
 

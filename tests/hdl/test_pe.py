@@ -5,6 +5,7 @@ from amaranth.sim import Simulator
 
 from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.hdl.architectures import architectures_of
+from dintmac.hdl.dot_product import DotProduct
 from dintmac.hdl.pe import ProcessingElement
 from dintmac.hdl.tile import WeightStationaryTile
 
@@ -66,9 +67,19 @@ def test_correction_of_a_tile_is_that_of_its_elements():
     assert tile.correction(codes).tolist() == expected.tolist()
 
 
+def test_correction_of_a_dot_product_is_that_of_an_element():
+    sizes = {"format": DINT4, "depth": 64, "lanes": 3, "architecture": "digits_folded"}
+    codes = np.random.default_rng(0).integers(0, 16, (5, 3)).astype(np.uint8)
+    expected = ProcessingElement(outputs=1, **sizes).correction(codes)
+    assert DotProduct(**sizes).correction(codes).tolist() == expected.tolist()
+    assert not DotProduct(**{**sizes, "architecture": "digits"}).correction(codes).any()
+
+
 def test_correction_refuses_another_number_of_lanes():
     codes = np.zeros((2, 5), dtype=np.uint8)
     sizes = {"format": DINT4, "depth": 64, "lanes": 2, "outputs": 1}
+    with pytest.raises(ValueError, match="codes must be of 2 lanes, not 5"):
+        DotProduct(format=DINT4, depth=64, lanes=2).correction(codes)
     with pytest.raises(ValueError, match="codes must be of 2 lanes, not 5"):
         ProcessingElement(**sizes).correction(codes)
     with pytest.raises(ValueError, match="codes must be of 4 lanes, not 5"):

@@ -65,6 +65,7 @@ def test_passes_on_verilator():
 @pytest.mark.parametrize(
     ("design", "name", "architecture"),
     [
+        ("dot", "dINT4", "digits_folded"),
         ("pe", "dINT4", "digits_folded"),
         ("tile", "INT4", "r4n"),
         ("pe", "INT4", "pair_folded"),
