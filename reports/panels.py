@@ -256,7 +256,7 @@ def ratio_panels(comparisons: Sequence[Comparison]) -> list[DotPanel]:
 
 def area_panels(records: Sequence[Record]) -> list[BarPanel]:
     """Areas per MAC: a panel for each library, all with the same parts."""
-    splits = [(r, _scaled(asdict(r.area_split), r.products_per_cycle)) for r in records]
+    splits = [(r, "", _scaled(asdict(r.area_split), r.products_per_cycle)) for r in records]
     return [
         _bar_panel(library, f"area per MAC, {group[0][0].area_unit}", group, _AREAS)
         for library, group in grouped(splits, lambda item: item[0].library).items()
@@ -265,7 +265,12 @@ def area_panels(records: Sequence[Record]) -> list[BarPanel]:
 
 def energy_panels(records: Sequence[Record]) -> list[BarPanel]:
     """Energies per MAC: a panel for each library."""
-    splits = [(r, _scaled(r.power.split_fj, 1)) for r in records if r.power is not None]
+    splits = [
+        (r, mode, _scaled(power.split_fj, 1))
+        for r in records
+        for mode, power in (("", r.power), (", INT8 mode", r.power_int8))
+        if power is not None
+    ]
     return [
         _bar_panel(library, "energy per MAC, fJ", group, _ENERGIES)
         for library, group in grouped(splits, lambda item: item[0].library).items()
@@ -273,16 +278,19 @@ def energy_panels(records: Sequence[Record]) -> list[BarPanel]:
 
 
 def _bar_panel(
-    title: str, axis: str, splits: Sequence[tuple[Record, dict[str, float]]], parts: Sequence[str]
+    title: str,
+    axis: str,
+    splits: Sequence[tuple[Record, str, dict[str, float]]],
+    parts: Sequence[str],
 ) -> BarPanel:
-    present = tuple(part for part in parts if any(part in split for _, split in splits))
+    present = tuple(part for part in parts if any(part in split for *_, split in splits))
     bars = [
         Bar(
             design_title(record.design, record.parameters),
-            _label(record),
+            _label(record) + mode,
             tuple(split.get(part, 0.0) for part in present),
         )
-        for record, split in splits
+        for record, mode, split in splits
     ]
     return BarPanel(title, axis, present, tuple(gathered(bars, lambda bar: bar.heading)))
 

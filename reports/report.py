@@ -285,7 +285,7 @@ def _method(report: Report) -> list[tuple[str, str]]:
 
 def _energies(records: Sequence[Record]) -> list[tuple[str, str]]:
     """How energies were measured, if they were."""
-    powers = [r.power for r in records if r.power is not None]
+    powers = [p for r in records for p in (r.power, r.power_int8) if p is not None]
     if not powers:
         return []
     data = _listed(dict.fromkeys(power.data for power in powers))

@@ -143,7 +143,7 @@ def _cells(record: Record, ratios: Sequence[Ratio]) -> tuple[str, ...]:
         number(record.target_delay_ns),
         number(record.delay_ns),
         number(_throughput(record)),
-        number(None if record.power is None else record.power.energy_per_mac_fj),
+        _energies(record),
         _ratios(record, ratios),
         _check(record),
         f"{record.check.vectors:,}",
@@ -155,6 +155,14 @@ def _throughput(record: Record) -> float | None:
     if record.delay_ns is None or record.area_unit != "µm²":
         return None
     return 1e6 * throughput_per_area(record)
+
+
+def _energies(record: Record) -> str:
+    """Energy of a MAC, and that of INT8 mode."""
+    energy = number(None if record.power is None else record.power.energy_per_mac_fj)
+    if record.power_int8 is None:
+        return energy
+    return f"{energy}; INT8 mode {number(record.power_int8.energy_per_mac_fj)}"
 
 
 def _ratios(record: Record, ratios: Sequence[Ratio]) -> str:

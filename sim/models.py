@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -227,12 +227,13 @@ class FusedModel:
         vectors, self._vectors = self._vectors[:count], self._vectors[count:]
         port = self._ports["i_partial_sums"]
         values = unpack([payload["partial_sums"] for _, payload in vectors], port)
-        for value, (weights, payload) in zip(values, vectors, strict=True):
-            format, codes = self._decode(weights)
-            activations = self._activations(format, payload).astype(np.int8)
-            sums = matmul(activations, codes, format)[0].astype(np.int64)
+        for start, end in _runs([weights for weights, _ in vectors]):
+            format, codes = self._decode(vectors[start][0])
+            payloads = [payload for _, payload in vectors[start:end]]
+            activations = self._activations(format, payloads).astype(np.int8)
+            sums = matmul(activations, codes, format).astype(np.int64)
             units = self._element.format.units_per_step // format.units_per_step
-            value += sums * units + self._element.correction(format, codes)
+            values[start:end] += sums * units + self._element.correction(format, codes)
         values = narrow(values, port.element_bits, Overflow.WRAP)
 
         def explain(index: int) -> str:
@@ -240,7 +241,7 @@ class FusedModel:
             format, codes = self._decode(weights)
             return (
                 f"{_hex(payload)} and {_hex(weights)}: "
-                f"activations {self._activations(format, payload)[0].tolist()}, "
+                f"activations {self._activations(format, [payload])[0].tolist()}, "
                 f"{format.name} weights {format.to_units(codes).tolist()}"
             )
 
@@ -259,9 +260,10 @@ class FusedModel:
         code_of_word[words @ places] = every
         return format, code_of_word[nibbles.reshape(len(nibbles), -1, per_weight) @ places]
 
-    def _activations(self, format: Format, payload: Payload) -> NDArray[np.int64]:
-        """The activations of a vector, shape (1, products)."""
-        lanes = unpack([payload["activations"]], self._ports["i_activations"])
+    def _activations(self, format: Format, payloads: Sequence[Payload]) -> NDArray[np.int64]:
+        """The activations of vectors, shape (vectors, products)."""
+        words = [payload["activations"] for payload in payloads]
+        lanes = unpack(words, self._ports["i_activations"])
         return lanes[:, :: lanes.shape[1] // self._element.products(format)]
 
     def reset(self) -> None:
@@ -270,7 +272,7 @@ class FusedModel:
         self._waiting.clear()
 
 
-def _runs(items: list[tuple[int, ...]]) -> list[tuple[int, int]]:
+def _runs(items: Sequence[object]) -> list[tuple[int, int]]:
     """Start and end of each run of items that are the same object."""
     changes = [i for i in range(1, len(items)) if items[i] is not items[i - 1]]
     return list(zip([0, *changes], [*changes, len(items)], strict=True))

@@ -46,7 +46,7 @@ _NAME = f"U{max(map(len, PARTS))}"
 #: What makes partial products of a group of lanes, and with what outputs share for them.
 _GROUP = re.compile(r"_group_partial_products(_\d+)?$")
 _PRODUCTS = re.compile(r"_(group_partial_products|operands)(_\d+)?$")
-_ACCUMULATION = re.compile(r"_(inner_product|fused_shifter)(_\d+)?$")
+_ACCUMULATION = re.compile(r"_(inner_product|shifter)(_\d+)?$")
 
 #: Rounds in which slews and what they hang on are computed; the third changes energies by less
 #: than a part in a thousand.
@@ -304,11 +304,12 @@ def measure_energy(
     mapped : Mapped
         From the export of ``configuration``.
     configuration : Configuration
-        A ``mac``, ``dot`` or ``pe``.
+        A ``mac``, ``dot``, ``pe`` or ``fused``.
     library : Library
     cells : Cells
         Of that library.
     workload : Workload
+        Of the format of the design; one of INT8 drives ``fused`` in INT8 mode.
     period_ns : float
         Period of the clock, over which leakage counts.
 

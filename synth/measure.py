@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from dintmac.golden.formats import INT8
 from dintmac.golden.workload import Workload
 from dintmac.hdl.designs import Configuration
 from dintmac.hdl.verilog import export
@@ -27,7 +28,7 @@ from dintmac.synth.check import CheckError, check
 from dintmac.synth.energy import has_products, measure_energy, part_of
 from dintmac.synth.liberty import Library
 from dintmac.synth.netlist import Netlist
-from dintmac.synth.records import AreaSplit, Power, Record
+from dintmac.synth.records import AreaSplit, Record
 from dintmac.synth.stimuli import measurable
 from dintmac.synth.synthesis import Mapped, recipe_sources, synthesize
 from dintmac.synth.targets import synthesize_within
@@ -40,6 +41,8 @@ Job = tuple[Configuration, Library] | tuple[Configuration, Library, float | None
 Progress = Callable[[int, int, Record], None]
 #: Workloads for the measurement of energy, by the name of their format.
 Data = Mapping[str, Workload]
+#: Of the format of a design, and of INT8 mode.
+Workloads = tuple[Workload | None, Workload | None]
 
 #: Areas are sums of decimal fractions; what lies below this is binary noise.
 _DECIMALS = 6
@@ -64,7 +67,8 @@ def measure(
         area. The record is of the fastest netlist where none is fast enough.
     data : mapping of str to Workload, optional
         What energy is measured on, by the name of the format; without a workload of the design's
-        format, and for designs that :func:`measurable` excludes, there is no energy.
+        format, and for designs that :func:`measurable` excludes, there is no energy. Of ``fused``
+        energy is also measured on the INT8 workload, if there is one.
     store : Cache, optional
         The user's cache folder by default. A record that is there is not measured again.
 
@@ -83,10 +87,10 @@ def measure(
     store = store or Cache()
     record = cached(configuration, library, target_delay_ns, data=data, store=store)
     if record is None:
-        workload = _workload(configuration, data)
+        workloads = _workloads(configuration, data)
         cells = _cells_of(library, store)
-        record = _measure(configuration, library, cells, target_delay_ns, workload)
-        store.store(_key(configuration, library, target_delay_ns, workload), record.to_json())
+        record = _measure(configuration, library, cells, target_delay_ns, workloads)
+        store.store(_key(configuration, library, target_delay_ns, workloads), record.to_json())
     return record
 
 
@@ -99,7 +103,7 @@ def cached(
     store: Cache | None = None,
 ) -> Record | None:
     """The record that the cache has, or None; one that does not read counts as none."""
-    key = _key(configuration, library, target_delay_ns, _workload(configuration, data))
+    key = _key(configuration, library, target_delay_ns, _workloads(configuration, data))
     stored = (store or Cache()).load(key)
     if stored is None:
         return None
@@ -223,9 +227,12 @@ def tools() -> dict[str, str]:
     return found
 
 
-def _workload(configuration: Configuration, data: Data | None) -> Workload | None:
-    """The workload for a design, if its energy is to be measured and can be."""
-    return (data or {}).get(configuration.format.name) if measurable(configuration) else None
+def _workloads(configuration: Configuration, data: Data | None) -> Workloads:
+    """The workload for a design, if its energy is to be measured and can be; that of INT8 mode."""
+    if not data or not measurable(configuration):
+        return None, None
+    int8 = data.get(INT8.name) if configuration.design == "fused" else None
+    return data.get(configuration.format.name), int8
 
 
 def _check_target(target_delay_ns: float | None, library: Library) -> None:
@@ -243,7 +250,7 @@ def _key(
     configuration: Configuration,
     library: Library,
     target_delay_ns: float | None,
-    workload: Workload | None,
+    workloads: Workloads,
 ) -> str:
     return key_of(
         configuration.design,
@@ -254,7 +261,7 @@ def _key(
         library.area_unit,
         library.sha256,
         target_delay_ns and float(target_delay_ns),
-        workload and [workload.source, workload.sha256],
+        [workload and [workload.source, workload.sha256] for workload in workloads],
         tools(),
         _sources_sha256(),
     )
@@ -286,7 +293,7 @@ def _measure(
     library: Library,
     cells: Cells,
     target_delay_ns: float | None,
-    workload: Workload | None,
+    workloads: Workloads,
 ) -> Record:
     exported = export(configuration)
     missing = delay_missing(library)
@@ -305,9 +312,12 @@ def _measure(
     except CheckError as error:
         raise CheckError(f"{configuration.name} in {library.name}: {error}") from None
     counts = mapped.cells()
-    power: Power | None = None
-    if workload is not None:
-        power = measure_energy(mapped, configuration, library, cells, workload)
+    power, power_int8 = (
+        None
+        if workload is None
+        else measure_energy(mapped, configuration, library, cells, workload)
+        for workload in workloads
+    )
     return Record(
         design=configuration.design,
         format=configuration.format.name,
@@ -325,6 +335,7 @@ def _measure(
         critical_path=None if timing is None else timing.critical_path,
         delay_missing=missing,
         power=power,
+        power_int8=power_int8,
         checked=checked.method,
         check=checked,
         tools=tools(),

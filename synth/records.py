@@ -153,6 +153,8 @@ class Record:
         Why there is no delay; empty where there is one.
     power : Power or None
         None: not measured, or the library has no tables of power.
+    power_int8 : Power or None
+        Of ``fused`` in INT8 mode, where ``power`` is that of 4-bit weights; None for all others.
     checked : str
         ``equivalent``, ``simulated`` or ``unchecked``.
     check : Check
@@ -182,6 +184,7 @@ class Record:
     check: Check
     tools: dict[str, str]
     inputs_sha256: str
+    power_int8: Power | None = None
 
     @property
     def products_per_cycle(self) -> int:
@@ -202,14 +205,19 @@ class Record:
             If fields are missing or unknown.
         """
         try:
-            path, power = values["critical_path"], values["power"]
+            path = values["critical_path"]
             parts = {
                 "area_split": AreaSplit(**values["area_split"]),
                 "check": Check(**values["check"]),
                 "critical_path": None if path is None else CriticalPath(**path),
-                "power": None if power is None else Power(**power),
+                "power": _power(values["power"]),
+                "power_int8": _power(values.get("power_int8")),
             }
             return cls(**{**values, **parts})
         except (KeyError, TypeError):
             names = ", ".join(field.name for field in fields(cls))
             raise ValueError(f"a record must have exactly the fields {names}") from None
+
+
+def _power(values: dict[str, Any] | None) -> Power | None:
+    return None if values is None else Power(**values)

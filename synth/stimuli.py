@@ -7,7 +7,8 @@ of the design works on a part of it of its own, as the hardware would:
   the product, one after the other, without a pause;
 - ``pe`` keeps its weights for :data:`VECTORS` vectors, which are successive rows of the
   activations; the next weights are loaded while the last of them goes in, and swapped with the
-  first of the next. Partial sums are those that all lanes before it would have handed on.
+  first of the next. Partial sums are those that all lanes before it would have handed on;
+- ``fused`` does the same, in the mode that the format of the data asks for.
 
 The copies are spread evenly over this period, so that every cycle has as much loading and swapping
 as the whole.
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.arithmetic import Overflow, narrow
-from dintmac.golden.formats import Format
+from dintmac.golden.formats import INT8, Format
 from dintmac.golden.workload import Workload, quantized
 from dintmac.hdl.designs import Configuration
 
@@ -55,6 +56,8 @@ class Stimulus:
     ----------
     warm_up : int
         Cycles before the registers hold what they would in long operation.
+    products : int
+        Products in a sum of a cycle.
     macs : int
         Multiply-accumulate operations of a cycle.
     """
@@ -63,11 +66,12 @@ class Stimulus:
     configuration: Configuration
     copies: int
     warm_up: int
+    products: int
     macs: int
 
     def cycles(self, count: int) -> Iterator[Inputs]:
         """Values of every input port in ``warm_up + count`` cycles, each of shape (copies, …)."""
-        inputs = _element_inputs if self.configuration.design == "pe" else _dot_product_inputs
+        inputs = _element_inputs if _is_element(self.configuration) else _dot_product_inputs
         return (inputs(self, cycle) for cycle in range(self.warm_up + count))
 
     def size(self, name: str) -> int:
@@ -76,11 +80,16 @@ class Stimulus:
 
 
 def measurable(configuration: Configuration) -> bool:
-    """Whether there are stimuli for a design: ``mac``, ``dot``, and ``pe`` if double-buffered."""
-    is_element = configuration.design == "pe"
-    return configuration.design in ("mac", "dot") or (
-        is_element and bool(configuration.parameters.get("double_buffered", 1))
-    )
+    """Whether there are stimuli for a design.
+
+    They are for ``mac``, ``dot``, ``fused``, and ``pe`` if double-buffered.
+    """
+    is_buffered = bool(configuration.parameters.get("double_buffered", 1))
+    return configuration.design in ("mac", "dot") or (_is_element(configuration) and is_buffered)
+
+
+def _is_element(configuration: Configuration) -> bool:
+    return configuration.design in ("pe", "fused")
 
 
 def stimulus(workload: Workload, configuration: Configuration, copies: int) -> Stimulus:
@@ -89,32 +98,34 @@ def stimulus(workload: Workload, configuration: Configuration, copies: int) -> S
     Raises
     ------
     ValueError
-        If the format is another, the design is not measurable, or the product has fewer columns
-        than the design has lanes, fewer rows than it has outputs, or sums longer than its depth.
+        If the format is another (``fused`` takes INT8 as well), the design is not measurable, or
+        the product has fewer columns than the design adds products, fewer rows than it has
+        outputs, or sums longer than its depth.
     """
     sizes = configuration.parameters
     if not measurable(configuration):
         raise ValueError(
-            "energy must be measured of a mac, a dot or a double-buffered pe, "
+            "energy must be measured of a mac, a dot, a fused or a double-buffered pe, "
             f"not of {configuration.name}"
         )
-    if workload.format != configuration.format:
+    is_fused = configuration.design == "fused"
+    if workload.format != configuration.format and not (is_fused and workload.format == INT8):
         raise ValueError(
             f"the workload must be {configuration.format.name} as the design is, "
             f"not {workload.format.name}"
         )
+    element = configuration.build()
+    products = element.products(workload.format) if is_fused else sizes.get("lanes", 1)
     outputs, depth = workload.weights.shape
-    lanes = sizes.get("lanes", 1)
-    if outputs < sizes.get("outputs", 1) or not lanes <= depth <= sizes["depth"]:
+    if outputs < sizes.get("outputs", 1) or not products <= depth <= sizes["depth"]:
         raise ValueError(
             f"weights must fill the design and not exceed its depth, not have shape "
             f"{workload.weights.shape}"
         )
-    macs = lanes * sizes.get("outputs", 1)
+    macs = products * sizes.get("outputs", 1)
     # Load and swap, or whole sums, and what is under way.
-    latency = configuration.build().latency
-    warm_up = latency + (2 if configuration.design == "pe" else depth // lanes + 1)
-    return Stimulus(workload, configuration, copies, warm_up, macs)
+    warm_up = element.latency + (2 if _is_element(configuration) else depth // products + 1)
+    return Stimulus(workload, configuration, copies, warm_up, products, macs)
 
 
 def _spread(stimulus: Stimulus, period: int) -> NDArray[np.int64]:
@@ -127,7 +138,7 @@ def _spread(stimulus: Stimulus, period: int) -> NDArray[np.int64]:
 
 def _dot_product_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
     """One row of activations and one of weights after the other, ``lanes`` products a cycle."""
-    workload, lanes = stimulus.workload, stimulus.size("lanes")
+    workload, lanes = stimulus.workload, stimulus.products
     blocks = workload.weights.shape[1] // lanes
     turn, block = np.divmod(cycle + _spread(stimulus, blocks), blocks)
     # A copy's own rows: each output of its token in turn.
@@ -147,24 +158,35 @@ def _dot_product_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
     }
 
 
-# Processing element
+# Processing elements
 
 
 def _element_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
     position = _spread(stimulus, VECTORS) + cycle
-    delay = stimulus.configuration.build().latency - 1
+    element = stimulus.configuration.build()
     phase = position % VECTORS
     flag = np.ones(stimulus.copies, dtype=np.uint8)
+    weights = _element_weights(stimulus, position + 1)
+    activations = _element_activations(stimulus, position)
+    modes: Inputs = {}
+    if stimulus.configuration.design == "fused":
+        format = stimulus.workload.format
+        weights = element.nibbles(format, weights)
+        activations = element.lane_activations(format, activations)
+        modes["i_int8"] = flag * (format == INT8)
     return {
+        **modes,
         "rst": flag * (cycle == 0),
         "enable": flag,
         "i_valid": flag,
         "load": ((phase == VECTORS - 1) | (cycle == 0)).astype(np.uint8),
         "i_swap": ((phase == 0) | (cycle == 1)).astype(np.uint8),
-        "i_weights": _element_weights(stimulus, position + 1),
-        "i_activations": _element_activations(stimulus, position),
+        "i_weights": weights,
+        "i_activations": activations,
         # A vector's partial sums come when the products are to be added to them.
-        "i_partial_sums": _element_partial_sums(stimulus, np.maximum(position - delay, 0)),
+        "i_partial_sums": _element_partial_sums(
+            stimulus, np.maximum(position - element.latency + 1, 0)
+        ),
     }
 
 
@@ -172,7 +194,7 @@ def _blocks(
     stimulus: Stimulus, position: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First row and first column of the weights that each copy holds."""
-    lanes, outputs = stimulus.size("lanes"), stimulus.size("outputs")
+    lanes, outputs = stimulus.products, stimulus.size("outputs")
     rows, columns = (
         stimulus.workload.weights.shape[0] // outputs,
         stimulus.workload.weights.shape[1] // lanes,
@@ -190,7 +212,7 @@ def _tokens(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.int64
 def _element_weights(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.uint8]:
     first_row, first_column = _blocks(stimulus, position)
     rows = first_row[:, np.newaxis] + np.arange(stimulus.size("outputs"))
-    columns = first_column[:, np.newaxis] + np.arange(stimulus.size("lanes"))
+    columns = first_column[:, np.newaxis] + np.arange(stimulus.products)
     weights: NDArray[np.uint8]
     weights = stimulus.workload.weights[rows[:, :, np.newaxis], columns[:, np.newaxis]]
     return weights
@@ -198,7 +220,7 @@ def _element_weights(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray
 
 def _element_activations(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.int8]:
     _, first_column = _blocks(stimulus, position)
-    columns = first_column[:, np.newaxis] + np.arange(stimulus.size("lanes"))
+    columns = first_column[:, np.newaxis] + np.arange(stimulus.products)
     tokens = _tokens(stimulus, position)[:, np.newaxis]
     activations: NDArray[np.int8] = stimulus.workload.activations[tokens, columns]
     return activations
@@ -206,18 +228,24 @@ def _element_activations(stimulus: Stimulus, position: NDArray[np.int64]) -> NDA
 
 def _element_partial_sums(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.int64]:
     """What the elements before have added, less the corrections that are still to come."""
-    workload, configuration = stimulus.workload, stimulus.configuration
+    workload, lanes = stimulus.workload, stimulus.products
+    element = stimulus.configuration.build()
     first_row, first_column = _blocks(stimulus, position)
     rows = first_row[:, np.newaxis] + np.arange(stimulus.size("outputs"))
-    units = workload.format.to_units(workload.weights).astype(np.int64)[rows]
-    before = np.arange(workload.depth) < first_column[:, np.newaxis]
-    activations = workload.activations[_tokens(stimulus, position)] * before.astype(np.int64)
-    sums = np.einsum("ck,cok->co", activations, units)
-    lanes = stimulus.size("lanes")
     columns = workload.depth // lanes
     blocks = workload.weights[:, : columns * lanes].reshape(-1, columns, lanes)
-    corrections = configuration.build().correction(blocks)
+    if stimulus.configuration.design == "fused":
+        # An element of two precisions counts both in the units of the 4-bit format.
+        scale = stimulus.configuration.format.units_per_step // workload.format.units_per_step
+        corrections = element.correction(workload.format, blocks)
+    else:
+        scale = 1
+        corrections = element.correction(blocks)
+    units = scale * workload.format.to_units(workload.weights).astype(np.int64)
+    before = np.arange(workload.depth) < first_column[:, np.newaxis]
+    activations = workload.activations[_tokens(stimulus, position)] * before.astype(np.int64)
+    sums = np.einsum("ck,cok->co", activations, units[rows])
     to_come = corrections[:, ::-1].cumsum(axis=1)[:, ::-1]
     sums -= to_come[rows, first_column[:, np.newaxis] // lanes]
-    width = workload.format.accumulator_bits(configuration.parameters["depth"])
+    width = element.o_partial_sums.shape().elem_shape.width
     return narrow(sums, width, Overflow.WRAP)

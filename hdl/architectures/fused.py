@@ -201,8 +201,7 @@ class _Digits:
 
     def nibbles(self, format: Format) -> NDArray[np.uint8]:
         low = _LOW_NIBBLES[format][self.low + 2]
-        nibbles: NDArray[np.uint8] = _HIGH_NIBBLES[self.high + 2] << 2 | low
-        return nibbles
+        return (_HIGH_NIBBLES[self.high + 2] << 2 | low).astype(np.uint8)
 
     def multiples(self, format: Format) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """What low and high slots select, in hardware units."""
