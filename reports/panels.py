@@ -173,7 +173,7 @@ class FrontPanel:
             f"{line.label}: {', '.join(name for name, _, _, best in line.points if best)}"
             for line in self.lines
         )
-        return f"{self.title}, {self.value_axis} against {self.axis}; on the front are, {fronts}."
+        return f"{self.title}, {self.value_axis} against {self.axis}; fronts of {fronts}."
 
 
 Panel = DotPanel | BarPanel | LinePanel | GrowthPanel | FrontPanel

@@ -133,7 +133,7 @@ def test_the_files_say_what_is_on_the_front(tmp_path):
     cells = "dINT4 | 50.00 | digits | 40.00 | digits | 1.000 | 10.000"
     assert f"| {cells} | front | FP4 is better | front | FP4 is better |" in text
     assert "Evaluated, but not measured: NF4." in " ".join(text.split())
-    assert "on the front are, none, channel, mse scales: dINT3, dINT4, INT8." in text
+    assert "fronts of none, channel, mse scales: dINT3, dINT4, INT8." in text
     assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -1,11 +1,17 @@
-"""What the README quotes is what the published report says, and that follows from its records."""
+"""What README and docs quote is what published reports say, and that follows from their records."""
 
 from pathlib import Path
 
+import pytest
+
+from dintmac.golden.variants import MAC_FORMATS
+from dintmac.reports.evaluation import read_evaluation
+from dintmac.reports.front import fronts, write_front
 from dintmac.reports.report import read_report, write_report
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "reports" / "published"
+FORMATS = ROOT / "reports" / "published-formats"
 
 
 def table_rows(text):
@@ -27,7 +33,24 @@ def test_the_published_tables_follow_from_their_records(tmp_path):
         assert (tmp_path / name).read_bytes() == (PUBLISHED / name).read_bytes()
 
 
-def test_every_published_netlist_was_checked():
-    records = read_report(PUBLISHED / "report.json").records
+def test_the_docs_quote_the_published_fronts():
+    quantization = (ROOT / "docs" / "quantization.md").read_text()
+    section = quantization.partition("## Accuracy and area")[2].partition("\n## ")[0]
+    quoted = [line for line in section.splitlines() if line.startswith("|")]
+    assert len(quoted) == 2 + len(MAC_FORMATS)  # of one library and one way to quantize
+    assert set(quoted) <= set((FORMATS / "front.md").read_text().splitlines())
+
+
+def test_the_published_fronts_follow_from_their_records(tmp_path):
+    records = read_report(FORMATS / "report.json").records
+    evaluation = read_evaluation(FORMATS / "evaluate.json")
+    assert {p.format for f in fronts(records, evaluation) for p in f.points} == set(MAC_FORMATS)
+    write_front(records, evaluation, tmp_path)
+    assert (tmp_path / "front.md").read_bytes() == (FORMATS / "front.md").read_bytes()
+
+
+@pytest.mark.parametrize("folder", [PUBLISHED, FORMATS])
+def test_every_published_netlist_was_checked(folder):
+    records = read_report(folder / "report.json").records
     assert {record.checked for record in records} <= {"simulated", "equivalent"}
     assert all(record.check.vectors > 0 for record in records)
