@@ -275,6 +275,15 @@ class Netlist:
         self.gates = len(plan.order)
         self.flip_flops = len(plan.flip_flops)
         self._source = plan.source(input_nets, output_nets)
+        self._verilog = plan.verilog(top, clock, self.inputs, self.outputs, input_nets, output_nets)
+
+    @property
+    def verilog(self) -> str:
+        """The flat netlist as Verilog, for formal tools: gates, and registers with enables.
+
+        A clock gate is the enable of its registers, as in the simulation.
+        """
+        return self._verilog
 
     @cached_property
     def step(self) -> Callable[[list[int], list[int], int], tuple[list[int], list[int]]]:
@@ -519,6 +528,50 @@ class _Plan:
                 states.append(data)
         lines.append(f" return [{', '.join(map(name, outputs))}], [{', '.join(states)}]")
         return "\n".join(lines) + "\n"
+
+    def verilog(
+        self,
+        top: str,
+        clock: str,
+        input_ports: Mapping[str, int],
+        output_ports: Mapping[str, int],
+        inputs: list[int],
+        outputs: list[int],
+    ) -> str:
+        """The same as a Verilog module."""
+        find = self._flat.find
+
+        def name(net: int) -> str:
+            return {_ZERO: "1'b0", _ONE: "1'b1"}.get(net, f"n{net}")
+
+        def conditions(net: int) -> str:
+            return " && ".join(f"({' | '.join(map(name, group))})" for group in self.enables[net])
+
+        ports = [f"input [{width - 1}:0] {port}" for port, width in input_ports.items()]
+        ports += [f"output [{width - 1}:0] {port}" for port, width in output_ports.items()]
+        lines = [f"module {top}({', '.join([f'input {clock}', *ports])});", "localparam M = 1'b1;"]
+        bits = (f"{port}[{i}]" for port, width in input_ports.items() for i in range(width))
+        # An input that a buffer ties to a constant drives nothing.
+        lines += [
+            f"wire {name(net)} = {bit};"
+            for net, bit in zip(inputs, bits, strict=True)
+            if net not in (_ZERO, _ONE)
+        ]
+        lines += [f"reg {name(net)};" for net in self.flip_flops]
+        for net, gate in self.order:
+            pins = {pin: name(find(n)) for pin, n in gate.inputs.items()}
+            lines.append(f"wire n{net} = {_GATES[gate.kind].format(**pins)};")
+        for net, flip_flop in self.flip_flops.items():
+            update = f"{name(net)} <= {name(find(flip_flop.data))};"
+            condition = conditions(net)
+            guarded = f"if ({condition}) {update}" if condition else update
+            lines.append(f"always @(posedge {clock}) {guarded}")
+            for control, high in flip_flop.controls:
+                # Asynchronous resets must be tied off.
+                lines.append(f"always @* assert({name(find(control))} == 1'b{int(not high)});")
+        bits = (f"{port}[{i}]" for port, width in output_ports.items() for i in range(width))
+        lines += [f"assign {b} = {name(n)};" for n, b in zip(outputs, bits, strict=True)]
+        return "\n".join([*lines, "endmodule"]) + "\n"
 
 
 def _targets(nets: Iterable[int]) -> str:
