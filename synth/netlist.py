@@ -9,8 +9,9 @@ into NumPy. NumPy packs and unpacks the ports.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -238,11 +239,13 @@ class Netlist:
         Cells that gate the clock.
     clock : str
         Port of the clock; all flip-flops take its rising edge, gated or not.
+    probes : sequence of str
+        Names of inner nets, such as ``core.resident``, that become outputs.
 
     Attributes
     ----------
     inputs, outputs : dict of str to int
-        Ports without the clock, and their widths.
+        Ports without the clock, and their widths; probes come after the other outputs.
     gates, flip_flops : int
         Number of simple gates and registers that outputs depend on.
 
@@ -250,7 +253,7 @@ class Netlist:
     ------
     NetlistError
         If a cell is unknown, a net is undriven or driven twice, gates form a loop, a flip-flop
-        has another clock, or an asynchronous reset is in use.
+        has another clock, an asynchronous reset is in use, or no net has the name of a probe.
     """
 
     def __init__(
@@ -260,6 +263,7 @@ class Netlist:
         *,
         clock_gates: Mapping[str, ClockGate] | None = None,
         clock: str = "clk",
+        probes: Sequence[str] = (),
     ) -> None:
         if top not in modules:
             raise NetlistError(f"top must be one of {', '.join(modules)}, not {top!r}")
@@ -270,20 +274,15 @@ class Netlist:
         clocks = {flat.find(net) for net in ports.get(clock, ())}
         input_nets = [flat.find(net) for name in self.inputs for net in ports[name]]
         output_nets = [flat.find(net) for name in self.outputs for net in ports[name]]
+        for probe in probes:
+            nets = flat.named(probe)
+            self.outputs[probe] = len(nets)
+            output_nets += nets
         plan = _Plan(flat, {*input_nets, *clocks, _ZERO, _ONE}, clocks)
         plan.need(output_nets)
         self.gates = len(plan.order)
         self.flip_flops = len(plan.flip_flops)
         self._source = plan.source(input_nets, output_nets)
-        self._verilog = plan.verilog(top, clock, self.inputs, self.outputs, input_nets, output_nets)
-
-    @property
-    def verilog(self) -> str:
-        """The flat netlist as Verilog, for formal tools: gates, and registers with enables.
-
-        A clock gate is the enable of its registers, as in the simulation.
-        """
-        return self._verilog
 
     @cached_property
     def step(self) -> Callable[[list[int], list[int], int], tuple[list[int], list[int]]]:
@@ -344,6 +343,17 @@ class _Flattener:
         self._parents.append(net)
         self.names[net] = name
         return net
+
+    def named(self, name: str) -> list[int]:
+        """Nets of a signal, least significant bit first."""
+        nets = {given: net for net, given in self.given_names}
+        if name in nets:
+            return [self.find(nets[name])]
+        bits = [f"{name}[{i}]" for i in range(len(nets))]
+        found = [self.find(nets[bit]) for bit in itertools.takewhile(nets.__contains__, bits)]
+        if not found:
+            raise NetlistError(f"probe must be the name of a net, not {name!r}")
+        return found
 
     def _join(self, first: int, second: int) -> None:
         first, second = sorted((self.find(first), self.find(second)))
@@ -528,50 +538,6 @@ class _Plan:
                 states.append(data)
         lines.append(f" return [{', '.join(map(name, outputs))}], [{', '.join(states)}]")
         return "\n".join(lines) + "\n"
-
-    def verilog(
-        self,
-        top: str,
-        clock: str,
-        input_ports: Mapping[str, int],
-        output_ports: Mapping[str, int],
-        inputs: list[int],
-        outputs: list[int],
-    ) -> str:
-        """The same as a Verilog module."""
-        find = self._flat.find
-
-        def name(net: int) -> str:
-            return {_ZERO: "1'b0", _ONE: "1'b1"}.get(net, f"n{net}")
-
-        def conditions(net: int) -> str:
-            return " && ".join(f"({' | '.join(map(name, group))})" for group in self.enables[net])
-
-        ports = [f"input [{width - 1}:0] {port}" for port, width in input_ports.items()]
-        ports += [f"output [{width - 1}:0] {port}" for port, width in output_ports.items()]
-        lines = [f"module {top}({', '.join([f'input {clock}', *ports])});", "localparam M = 1'b1;"]
-        bits = (f"{port}[{i}]" for port, width in input_ports.items() for i in range(width))
-        # An input that a buffer ties to a constant drives nothing.
-        lines += [
-            f"wire {name(net)} = {bit};"
-            for net, bit in zip(inputs, bits, strict=True)
-            if net not in (_ZERO, _ONE)
-        ]
-        lines += [f"reg {name(net)};" for net in self.flip_flops]
-        for net, gate in self.order:
-            pins = {pin: name(find(n)) for pin, n in gate.inputs.items()}
-            lines.append(f"wire n{net} = {_GATES[gate.kind].format(**pins)};")
-        for net, flip_flop in self.flip_flops.items():
-            update = f"{name(net)} <= {name(find(flip_flop.data))};"
-            condition = conditions(net)
-            guarded = f"if ({condition}) {update}" if condition else update
-            lines.append(f"always @(posedge {clock}) {guarded}")
-            for control, high in flip_flop.controls:
-                # Asynchronous resets must be tied off.
-                lines.append(f"always @* assert({name(find(control))} == 1'b{int(not high)});")
-        bits = (f"{port}[{i}]" for port, width in output_ports.items() for i in range(width))
-        lines += [f"assign {b} = {name(n)};" for n, b in zip(outputs, bits, strict=True)]
-        return "\n".join([*lines, "endmodule"]) + "\n"
 
 
 def _targets(nets: Iterable[int]) -> str:

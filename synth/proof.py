@@ -1,475 +1,507 @@
-# amaranth: UnusedElaboratable=no
-"""Proves designs with Yosys' SAT solver: products of a lane, and properties of the control logic.
+"""Proves mapped netlists: sums of products, and the control logic around them.
 
-A design is Verilog with the ports of an export: the export itself, or the netlist that was mapped
-from it (:attr:`dintmac.synth.netlist.Netlist.verilog`). What it is compared with comes from the
-tables of :mod:`dintmac.golden.formats` and from ``*``, not from the architectures.
+The netlist's own simulation runs on symbols (:mod:`dintmac.synth.logic`) or on planes of copies.
+What it is compared with comes from the tables of :mod:`dintmac.golden.formats` and from products,
+not from partial products. docs/synthesis.md says what is proved and how it fits together.
 """
 
 from __future__ import annotations
 
-import re
-import tempfile
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import functools
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from amaranth.back import rtlil
-from amaranth.hdl import (
-    Array,
-    Assert,
-    Assume,
-    ClockDomain,
-    ClockSignal,
-    Const,
-    Instance,
-    Module,
-    Signal,
-    Value,
-    signed,
-)
 from numpy.typing import NDArray
 
-from dintmac.golden.formats import ACTIVATION_BITS, ACTIVATION_MIN, Format
+from dintmac.golden.formats import ACTIVATION_BITS, ACTIVATION_MIN
 from dintmac.hdl.architectures import architecture_for
-from dintmac.hdl.designs import Configuration
-from dintmac.hdl.verilog import Export
-from dintmac.hdl.yosys import YosysError, find_yosys
+from dintmac.hdl.designs import OPTIONS, Configuration
+from dintmac.synth.logic import Graph, Number, add, constant, differ, join, product
 from dintmac.synth.netlist import Netlist
+from dintmac.synth.properties import PROPERTIES, Frame, Properties
 
-__all__ = [
-    "ProofError",
-    "Properties",
-    "code_sets",
-    "lane",
-    "prove_lane",
-    "prove_properties",
-    "simulate_lane",
-    "units_of",
-]
+__all__ = ["Proof", "ProofError", "probes_of", "prove"]
+
+#: Widest weights whose products are left to the solver; those of others are enumerated.
+_SOLVED_BITS = 4
+#: The longest induction that is tried.
+_STEPS = 24
 
 
 class ProofError(RuntimeError):
-    """A design does not have a property, or no proof was found that it has."""
+    """A netlist is wrong, or no proof was found that it is right."""
 
 
-# Lanes
+@dataclass(frozen=True)
+class Proof:
+    """What was proved of a netlist.
 
-
-def lane(format: Format, architecture: str) -> Configuration:
-    """A processing element of one group of lanes and one output."""
-    group = architecture_for(format, architecture, resident=True).group
-    return Configuration("pe", format, architecture, {"lanes": group, "outputs": 1})
-
-
-#: With all inputs held and all enables high, registers become what they take over: the settled
-#: pipeline is combinational. What is left of its loops, or of registers, is an error.
-_SETTLE = """\
-read_verilog -formal design.v
-read_rtlil proof.il
-hierarchy -check -top proof
-proc -norom
-flatten
-chformal -lower
-setattr -unset init w:*
-opt -nodffe -nosdff
-techmap -map registers.v
-opt -full
-check -assert
-select -assert-none t:$*dff* t:$*latch* t:$mem*
-"""
-_REGISTERS = """\
-(* techmap_celltype = "$dff" *)
-module wire_for_register #(parameter WIDTH = 1, parameter CLK_POLARITY = 1)
-  (input CLK, input [WIDTH-1:0] D, output [WIDTH-1:0] Q);
-  assign Q = D;
-endmodule
-"""
-
-
-def prove_lane(export: Export, verilog: str, codes: NDArray[np.uint8] | None = None) -> None:
-    """Prove the sums of a processing element of few lanes, for all operands.
-
-    With weights, activations and partial sum held, the settled output is
-    ``partial sum + Σ weight × activation + correction(weights)``, modulo its width. Two steps:
-
-    1. Output less output for a partial sum of nought is the partial sum, whatever the codes.
-    2. For a partial sum of nought, and each set of codes, the output is the rest.
-
-    Parameters
+    Attributes
     ----------
-    export : Export
-        Of a processing element of one output (:func:`lane`).
-    verilog : str
-        ``export.verilog``, or its mapped netlist.
-    codes : uint8, shape (sets, lanes), optional
-        Sets of codes in the second step; all by default.
-
-    Raises
-    ------
-    ProofError
-        With codes, activations and partial sum for which it is not so.
-    YosysError
-        If the Verilog is no such design.
+    claim : str
+    method : str
+        ``SAT``, ``exhaustive`` or ``induction, k = …``, with the number of cases.
+    seconds : float
     """
-    configuration = export.configuration
-    if codes is None:
-        codes = code_sets(configuration)
-    packed = codes @ (1 << configuration.format.bits * np.arange(codes.shape[1]))
-    shown = "-verify -prove-asserts -show codes -show activations -show partial_sum"
-    cases = "".join(f"sat {shown} -set codes {value}\n" for value in packed)
-    steps: list[tuple[_Lane, str]] = [
-        (_Addend(export), f"sat {shown}\n"),
-        (_Products(export), cases),
-    ]
-    for harness, proofs in steps:
-        files = {"design.v": verilog, "registers.v": _REGISTERS}
-        log = _fails(harness.build(), harness.inputs, _SETTLE + proofs, files)
-        if log is not None:
-            values = re.findall(r"\\(codes|activations|partial_sum) +(-?\d+) ", log)
-            example = ", ".join(f"{name} {value}" for name, value in values)
-            raise ProofError(f"{configuration.name} must be exact, but is not for {example}")
+
+    claim: str
+    method: str
+    seconds: float
 
 
-class _Lane:
-    """A processing element at rest: operands in, sum out."""
-
-    def __init__(self, export: Export) -> None:
-        self._export = export
-        widths = {port.name: port.width for port in export.ports}
-        self.codes = Signal(widths["i_weights"])
-        self.activations = Signal(widths["i_activations"])
-        self.partial_sum = Signal(signed(widths["i_partial_sums"]))
-        self.inputs = (self.codes, self.activations, self.partial_sum)
-
-    def build(self) -> Module:
-        raise NotImplementedError
-
-    def _sum(self, m: Module, partial_sum: Value) -> Signal:
-        operands = {
-            "i_weights": self.codes,
-            "i_activations": self.activations,
-            "i_partial_sums": partial_sum,
-        }
-        # Enables and valid bits: all else that goes in.
-        inputs = [port.name for port in self._export.ports if port.direction == "input"]
-        controls = {name: 1 for name in inputs if name not in operands}
-        total = Signal(self.partial_sum.shape())
-        m.submodules += Instance(
-            self._export.module,
-            i_clk=ClockSignal(),
-            i_rst=0,
-            o_o_partial_sums=total,
-            **{f"i_{name}": value for name, value in (operands | controls).items()},
-        )
-        return total
+def probes_of(configuration: Configuration) -> tuple[str, ...]:
+    """Nets that a netlist must have as ``probes`` to be proved."""
+    return _properties(configuration).probes
 
 
-class _Addend(_Lane):
-    """The first step of :func:`prove_lane`."""
-
-    def build(self) -> Module:
-        m = Module()
-        nought = Const(0, self.partial_sum.shape())
-        excess = self._sum(m, self.partial_sum) - self._sum(m, nought)
-        m.d.comb += Assert(excess[: len(self.partial_sum)] == self.partial_sum.as_unsigned())
-        return m
-
-
-class _Products(_Lane):
-    """The second step: against a table of weights and one of corrections."""
-
-    def build(self) -> Module:
-        m = Module()
-        format = self._export.configuration.format
-        lanes = self._export.configuration.parameters["lanes"]
-        terms = [
-            units_of(format, self.codes.word_select(i, format.bits))
-            * self.activations.word_select(i, ACTIVATION_BITS).as_signed()
-            for i in range(lanes)
-        ]
-        configuration = self._export.configuration
-        corrections = configuration.build().correction(code_sets(configuration))
-        expected = Signal(self.partial_sum.shape())
-        m.d.comb += [
-            expected.eq(sum(terms, Array(corrections.tolist())[self.codes])),
-            Assert(self._sum(m, Const(0, self.partial_sum.shape())) == expected),
-        ]
-        return m
-
-
-def units_of(format: Format, code: Value) -> Value:
-    """The value of a code in hardware units, from the format's table."""
-    return Array(Const(unit, signed(format.bits + 1)) for unit in _units(format))[code]
-
-
-def _units(format: Format) -> list[int]:
-    units: list[int] = format.to_units(np.arange(format.codes, dtype=np.uint8)).tolist()
-    return units
-
-
-def simulate_lane(
-    netlist: Netlist, configuration: Configuration, codes: NDArray[np.uint8] | None = None
-) -> int:
-    """Simulate all products of a processing element of few lanes, gate by gate.
-
-    Every combination of codes meets every combination of activations, each with a partial sum at
-    random: 65,536 sums for a lane of INT8, 2^32 for a pair. A set of codes takes a cycle.
+def prove(netlist: Netlist, configuration: Configuration) -> Iterator[Proof]:
+    """Prove all that can be proved of a netlist.
 
     Parameters
     ----------
     netlist : Netlist
-        Mapped from the export of ``configuration``.
+        Mapped from the export of ``configuration``, with the probes of :func:`probes_of`.
     configuration : Configuration
-        As :func:`lane` makes it.
-    codes : uint8, shape (sets, lanes), optional
-        Sets of codes to simulate; all by default.
+        Of ``mac``, ``dot``, ``pe`` or ``tile``; of a tile the control logic alone is proved.
 
-    Returns
-    -------
-    int
-        Number of sums compared.
+    Yields
+    ------
+    Proof
+        As each is finished.
 
     Raises
     ------
+    ValueError
+        If the design is another one or its options are not the defaults.
     ProofError
-        With codes and activations of a sum that differs.
+        With a counterexample that simulation confirms; or if induction does not end.
+    SolverError
+        If there is no SAT solver.
     """
-    if codes is None:
-        codes = code_sets(configuration)
-    reference = _Reference(configuration)
-    one = {port: [reference.mask] * width for port, width in netlist.inputs.items()}
-    held = {"rst": [0], **reference.operands}
-    state = [0] * netlist.flip_flops
-    # A set is loaded, then swapped in with the activations that it is multiplied by.
-    delay = 1 + configuration.build().latency
-    for cycle in range(len(codes) + delay):
-        weights = reference.weights(codes[min(cycle, len(codes) - 1)])
-        ports = one | held | {"i_weights": weights}
-        inputs = [plane for port in netlist.inputs for plane in ports[port]]
-        planes, state = netlist.step(inputs, state, reference.mask)
-        if cycle >= delay:
-            outputs = dict(zip(_bits(netlist.outputs), planes, strict=True))
-            reference.compare(codes[cycle - delay], outputs)
-    return len(codes) * reference.copies
+    properties = _properties(configuration)
+    steps: list[tuple[str, Callable[[], str]]] = []
+    if configuration.design != "tile":
+        solved = configuration.format.bits <= _SOLVED_BITS
+        steps += (_Solved if solved else _Enumerated)(netlist, configuration).steps()
+    steps.append(("control", lambda: _induction(netlist, properties, configuration)))
+    for claim, step in steps:
+        start = time.perf_counter()
+        method = step()
+        yield Proof(claim, method, time.perf_counter() - start)
 
 
-def code_sets(configuration: Configuration) -> NDArray[np.uint8]:
-    """All combinations of codes of a processing element of one output; shape (sets, lanes)."""
-    format, lanes = configuration.format, configuration.parameters["lanes"]
-    sets = np.arange(format.codes**lanes)[:, np.newaxis]
-    codes: NDArray[np.integer[Any]] = sets >> format.bits * np.arange(lanes) & (format.codes - 1)
-    return codes.astype(np.uint8)
+def _properties(configuration: Configuration) -> Properties:
+    design = configuration.design
+    if design not in PROPERTIES:
+        raise ValueError(f"design must be one of {', '.join(PROPERTIES)}, not {design!r}")
+    if options := OPTIONS[design].keys() & configuration.parameters.keys():
+        names = ", ".join(sorted(options))
+        raise ValueError(f"{design} must have its default {names} to be proved")
+    return PROPERTIES[design](configuration)
 
 
-def _bits(ports: Mapping[str, int]) -> list[tuple[str, int]]:
-    return [(port, i) for port, width in ports.items() for i in range(width)]
+# Sums
 
 
-class _Reference:
-    """Sums for all activations at once, as planes: integers with a bit for each combination."""
+@dataclass(frozen=True)
+class _Operands:
+    """Codes of each output and lane, activations of each lane, as numbers."""
 
-    def __init__(self, configuration: Configuration) -> None:
-        self._configuration = configuration
-        self._format, lanes = configuration.format, configuration.parameters["lanes"]
-        self._width = self._format.accumulator_bits(configuration.parameters["depth"])
-        self._pe = configuration.build()
-        self.copies: int = 256**lanes
-        self.mask = (1 << self.copies) - 1
-        index = np.arange(self.copies)[:, np.newaxis]
-        self._activations = (index >> 8 * np.arange(lanes) & 255) + ACTIVATION_MIN
-        rng = np.random.default_rng(1)
-        limit = 1 << (self._width - 1)
-        self._partial_sums = _planes(rng.integers(-limit, limit, self.copies), self._width)
-        self.operands = {
-            "i_activations": [
-                plane
-                for activations in self._activations.T
-                for plane in _planes(activations, ACTIVATION_BITS)
-            ],
-            "i_partial_sums": self._partial_sums,
-        }
-        # One for each lane and code.
-        self._products = [
-            [_planes(unit * activations, self._width) for unit in _units(self._format)]
-            for activations in self._activations.T
+    codes: list[list[Number]]
+    activations: list[Number]
+
+
+class _Transaction:
+    """Operands on their way through a netlist, whatever its registers hold before.
+
+    Inputs that are not the operands' are free in all cycles, if nothing is said about them:
+    other vectors, other weights, other requests.
+
+    Parameters
+    ----------
+    netlist : Netlist
+    configuration : Configuration
+    one : bit
+    free : function
+        Makes a number of free bits.
+    """
+
+    def __init__(
+        self,
+        netlist: Netlist,
+        configuration: Configuration,
+        one: Any,
+        free: Callable[[int], Number],
+    ) -> None:
+        self._netlist = netlist
+        self._one = one
+        self._resident = configuration.design == "pe"
+        self._latency: int = configuration.build().latency
+        self._width = configuration.format.accumulator_bits(configuration.parameters["depth"])
+        self._state = free(netlist.flip_flops)
+        self._cycles = [
+            {port: free(width) for port, width in netlist.inputs.items()} | {"rst": [0]}
+            for _ in range(self._latency + 2)
         ]
 
-    def weights(self, codes: NDArray[np.uint8]) -> list[int]:
-        bits = self._format.bits
-        return [self.mask * (int(code) >> i & 1) for code in codes for i in range(bits)]
+    def sums(self, operands: _Operands, *, adds: bool) -> tuple[list[Number], list[Number]]:
+        """The sum of each output, and what it is added to: nought if not ``adds``."""
+        drive = self._drive_element if self._resident else self._drive_dot_product
+        cycles = [dict(cycle) for cycle in self._cycles]
+        drive(cycles, operands, adds=adds)
+        port = "o_partial_sums" if self._resident else "o_sum"
+        state, outputs = self._state, []
+        for cycle in cycles:
+            ports, state = run(self._netlist, cycle, state, self._one)
+            outputs.append(self._split(ports[port]))
+        if self._resident:
+            return outputs[-1], self._split(cycles[self._latency]["i_partial_sums"])
+        before = outputs[self._latency - 1] if adds else [[0] * self._width]
+        return outputs[self._latency], before
 
-    def compare(self, codes: NDArray[np.uint8], outputs: Mapping[tuple[str, int], int]) -> None:
-        correction = int(self._pe.correction(codes))
-        expected = [self.mask * (correction >> i & 1) for i in range(self._width)]
-        products = (table[code] for table, code in zip(self._products, codes, strict=True))
-        for term in (self._partial_sums, *products):
-            expected = _add(expected, term)
-        wrong = 0
-        for i, plane in enumerate(expected):
-            wrong |= plane ^ outputs["o_partial_sums", i]
-        if wrong:
-            # The lowest bit that is set.
-            first = (wrong & -wrong).bit_length() - 1
+    def _split(self, bits: Number) -> list[Number]:
+        return [bits[i : i + self._width] for i in range(0, len(bits), self._width)]
+
+    def _drive_element(
+        self, cycles: list[dict[str, Number]], operands: _Operands, *, adds: bool
+    ) -> None:
+        """A weight set, then the vector that swaps it in, then the partial sums."""
+        one = [self._one]
+        cycles[0] |= {"load": one, "i_weights": join(map(join, operands.codes))}
+        cycles[1] |= {"i_valid": one, "i_swap": one, "i_activations": join(operands.activations)}
+        for cycle in cycles[1:]:
+            cycle["enable"] = one
+        if not adds:
+            sums = cycles[self._latency]
+            sums["i_partial_sums"] = [0] * len(sums["i_partial_sums"])
+
+    def _drive_dot_product(
+        self, cycles: list[dict[str, Number]], operands: _Operands, *, adds: bool
+    ) -> None:
+        """A transfer that continues a sum or begins one, while results are taken."""
+        cycles[0] |= {
+            "i_valid": [self._one],
+            "i_first": [0] if adds else [self._one],
+            "i_weights": join(operands.codes[0]),
+            "i_activations": join(operands.activations),
+        }
+        for cycle in cycles:
+            cycle["o_ready"] = [self._one]
+
+
+def run(
+    netlist: Netlist, inputs: dict[str, Number], state: Number, one: Any
+) -> tuple[dict[str, Number], Number]:
+    """A cycle: outputs and next state."""
+    flat = [bit for port in netlist.inputs for bit in inputs[port]]
+    bits, state = netlist.step(flat, state, one)
+    source = iter(bits)
+    outputs = {
+        port: list(itertools.islice(source, width)) for port, width in netlist.outputs.items()
+    }
+    return outputs, state
+
+
+class _Sums:
+    """Sums of a configuration, and what they must be."""
+
+    def __init__(self, netlist: Netlist, configuration: Configuration) -> None:
+        self._netlist = netlist
+        self._configuration = configuration
+        self._format = configuration.format
+        self._lanes = configuration.parameters.get("lanes", 1)
+        self._outputs = configuration.parameters.get("outputs", 1)
+        self._width = self._format.accumulator_bits(configuration.parameters["depth"])
+        self._architecture = architecture_for(
+            self._format, configuration.architecture, resident=True
+        )
+
+    def _units(self, codes: NDArray[Any]) -> NDArray[np.int64]:
+        return self._format.to_units(codes.astype(np.uint8)).astype(np.int64)
+
+    def _correction(self, codes: NDArray[Any]) -> NDArray[np.int64]:
+        return self._architecture.correction(self._format, codes.astype(np.uint8))
+
+    def _expected(self, codes: NDArray[Any], activations: NDArray[Any]) -> NDArray[np.int64]:
+        """Of codes (…, lanes) and activations (…, lanes), without what is added."""
+        total: NDArray[np.int64] = (self._units(codes) * activations).sum(axis=-1)
+        return total + self._correction(codes)
+
+    def _refute(
+        self, codes: NDArray[Any], activations: NDArray[Any], addend: int, got: int
+    ) -> None:
+        """Raise if a sum is wrong."""
+        modulus = 1 << self._width
+        expected = (int(self._expected(codes, activations)) + addend) % modulus
+        if got != expected:
             raise ProofError(
-                f"{self._configuration.name} must be exact, but is not for codes "
-                f"{codes.tolist()}, activations {self._activations[first].tolist()}"
+                f"{self._configuration.name}: the sum must be {_signed(expected, self._width)}, "
+                f"not {_signed(got, self._width)}, for activations {activations.tolist()}, codes "
+                f"{codes.tolist()} and {_signed(addend, self._width)} before"
             )
 
 
-def _planes(values: NDArray[np.int64], width: int) -> list[int]:
+def _signed(value: int, width: int) -> int:
+    return value - (value >> (width - 1) << width)
+
+
+class _Solved(_Sums):
+    """Proofs by a SAT solver, of differences between two sums each.
+
+    Group by group of lanes codes are replaced by zeros, whatever the other lanes multiply; so all
+    sums are right if each group adds its products, zeros add nothing, and what comes in is added.
+    """
+
+    def __init__(self, netlist: Netlist, configuration: Configuration) -> None:
+        super().__init__(netlist, configuration)
+        self._graph = graph = Graph()
+        self._free: Number = []
+        self._transaction = _Transaction(netlist, configuration, graph.one, self._make)
+        codes = [graph.inputs(self._format.bits) for _ in range(self._outputs * self._lanes)]
+        rows = [codes[i : i + self._lanes] for i in range(0, len(codes), self._lanes)]
+        activations = [graph.inputs(ACTIVATION_BITS) for _ in range(self._lanes)]
+        self._operands = _Operands(rows, activations)
+
+    def _make(self, count: int) -> Number:
+        bits = self._graph.inputs(count)
+        self._free += bits
+        return bits
+
+    def steps(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        size = self._architecture.group
+        groups = [range(self._lanes)[i : i + size] for i in range(0, self._lanes, size)]
+        for output in range(self._outputs):
+            of = f" of output {output}" if self._outputs > 1 else ""
+            yield f"what comes in{of}", functools.partial(self._prove_addend, output)
+            for group in groups:
+                lanes = f"lane{'s' * (len(group) > 1)} {', '.join(map(str, group))}"
+                yield f"{lanes}{of}", functools.partial(self._prove_group, output, group)
+            yield f"zeros{of}", functools.partial(self._prove_zeros, output)
+
+    def _prove_addend(self, output: int) -> str:
+        operands = self._operands
+        sums, addends = self._transaction.sums(operands, adds=True)
+        without, _ = self._transaction.sums(operands, adds=False)
+        expected = add(without[output], addends[output])
+        self._prove(output, sums[output], expected, [(operands, True), (operands, False)])
+        return "SAT"
+
+    def _prove_group(self, output: int, lanes: range) -> str:
+        base = self._with_codes(output, lanes, [0] * len(lanes))
+        without, _ = self._transaction.sums(base, adds=False)
+        sets = list(itertools.product(range(self._format.codes), repeat=len(lanes)))
+        for codes in sets:
+            operands = self._with_codes(output, lanes, codes)
+            sums, _ = self._transaction.sums(operands, adds=False)
+            expected = without[output]
+            for term in self._terms(lanes, codes):
+                expected = add(expected, term)
+            self._prove(output, sums[output], expected, [(operands, False), (base, False)])
+        return f"SAT, {len(sets)} sets of codes"
+
+    def _prove_zeros(self, output: int) -> str:
+        lanes = range(self._lanes)
+        operands = self._with_codes(output, lanes, [0] * len(lanes))
+        sums, _ = self._transaction.sums(operands, adds=False)
+        correction = int(self._correction(np.zeros(len(lanes), np.int64)))
+        expected = constant(correction, self._width, self._graph.one)
+        self._prove(output, sums[output], expected, [(operands, False)])
+        return "SAT"
+
+    def _with_codes(self, output: int, lanes: range, codes: Sequence[int]) -> _Operands:
+        rows = [list(row) for row in self._operands.codes]
+        for lane, code in zip(lanes, codes, strict=True):
+            rows[output][lane] = constant(code, self._format.bits, self._graph.one)
+        return _Operands(rows, self._operands.activations)
+
+    def _terms(self, lanes: range, codes: Sequence[int]) -> Iterator[Number]:
+        """What codes add that zeros do not: products, and a part of the correction."""
+        one, width = self._graph.one, self._width
+        row = np.zeros(self._lanes, np.int64)
+        zeros = int(self._correction(row))
+        row[lanes] = codes
+        yield constant(int(self._correction(row)) - zeros, width, one)
+        for lane in lanes:
+            unit = int(self._units(row)[lane])
+            yield product(unit, self._operands.activations[lane], width, one)
+
+    def _prove(
+        self, output: int, got: Number, expected: Number, cases: list[tuple[_Operands, bool]]
+    ) -> None:
+        """Prove that two numbers are equal, or show by simulation which of the cases is wrong."""
+        model = self._graph.distinguish(got, expected)
+        if model is None:
+            return
+        free = _replayed(model.values(self._free))
+        replay = _Transaction(self._netlist, self._configuration, 1, free)
+        for operands, adds in cases:
+            codes = [[model.values(code) for code in row] for row in operands.codes]
+            activations = [model.values(number) for number in operands.activations]
+            sums, addends = replay.sums(_Operands(codes, activations), adds=adds)
+            self._refute(
+                np.array([_integer(code) for code in codes[output]]),
+                np.array([_signed(_integer(a), ACTIVATION_BITS) for a in activations]),
+                _integer(addends[output]),
+                _integer(sums[output]),
+            )
+        raise AssertionError("simulation must confirm what the solver found")
+
+
+def _replayed(values: list[int]) -> Callable[[int], Number]:
+    """Gives out values as they were asked for."""
+    source = iter(values)
+    return lambda count: list(itertools.islice(source, count))
+
+
+def _integer(bits: Sequence[int]) -> int:
+    return sum(bit << i for i, bit in enumerate(bits))
+
+
+class _Enumerated(_Sums):
+    """All products of a lane, simulated; the other operands are random."""
+
+    def steps(self) -> Iterator[tuple[str, Callable[[], str]]]:
+        for lane in range(self._lanes):
+            yield f"lane {lane}", functools.partial(self._prove_lane, lane)
+
+    def _prove_lane(self, lane: int) -> str:
+        bits, copies = self._format.bits, self._format.codes << ACTIVATION_BITS
+        rng = np.random.default_rng(lane)
+        codes = rng.integers(0, self._format.codes, (self._outputs, self._lanes, copies))
+        activations = rng.integers(0, 1 << ACTIVATION_BITS, (self._lanes, copies)) + ACTIVATION_MIN
+        index = np.arange(copies)
+        codes[:, lane] = index >> ACTIVATION_BITS
+        activations[lane] = (index & (1 << ACTIVATION_BITS) - 1) + ACTIVATION_MIN
+        operands = _Operands(
+            [[_planes(values, bits) for values in row] for row in codes],
+            [_planes(values, ACTIVATION_BITS) for values in activations],
+        )
+        one = (1 << copies) - 1
+
+        def free(count: int) -> Number:
+            return [int.from_bytes(rng.bytes(copies // 8), "little") for _ in range(count)]
+
+        transaction = _Transaction(self._netlist, self._configuration, one, free)
+        sums, addends = transaction.sums(operands, adds=True)
+        for output in range(self._outputs):
+            terms = self._expected(codes[output].T, activations.T)
+            expected = add(_planes(terms, self._width), addends[output])
+            wrong = differ(sums[output], expected)
+            if wrong:
+                # The first copy that is wrong.
+                at = (wrong & -wrong).bit_length() - 1
+                got, addend = (
+                    _integer([plane >> at & 1 for plane in number])
+                    for number in (sums[output], addends[output])
+                )
+                self._refute(codes[output, :, at], activations[:, at], addend, got)
+        return f"exhaustive, {copies:,} products"
+
+
+def _planes(values: NDArray[np.int64], width: int) -> Number:
     bits = (values >> np.arange(width)[:, np.newaxis] & 1).astype(np.uint8)
     return [int.from_bytes(row.tobytes(), "little") for row in np.packbits(bits, 1, "little")]
 
 
-def _add(first: list[int], second: list[int]) -> list[int]:
-    """The sums of numbers in planes, modulo two to their width."""
-    carry = 0
-    total = []
-    for a, b in zip(first, second, strict=True):
-        either = a ^ b
-        total.append(either ^ carry)
-        carry = (a & b) | (either & carry)
-    return total
+# Control
 
 
-# Properties
+class _Unrolling:
+    """Cycles of a netlist and of the registers that its properties need, one after another."""
 
-#: Registers without a reset hold anything at power-up, so their initial values are dropped.
-_INDUCTION = """\
-read_verilog -formal design.v
-proc -norom
-setattr -unset init w:*
-read_rtlil proof.il
-hierarchy -check -top proof
-proc -norom
-flatten
-chformal -lower
-{peeks}
-opt_clean
-check -assert
-opt -full
-sat -tempinduct -prove-asserts -set-assumes -verify -maxsteps {steps}
-"""
+    def __init__(
+        self,
+        netlist: Netlist,
+        properties: Properties,
+        one: Any,
+        free: Callable[[int], Number],
+        *,
+        from_reset: bool,
+    ) -> None:
+        self._netlist = netlist
+        self._properties = properties
+        self._one = one
+        self._free = free
+        self._from_reset = from_reset
+        self._state = free(netlist.flip_flops)
+        self._model = {name: free(width) for name, width in properties.registers.items()}
+        self.states: list[Number] = []
+        self.frames: list[Frame] = []
+        #: What each frame does wrong, by claim; nothing is claimed of the first.
+        self.wrong: list[dict[str, Any]] = []
 
-
-class Properties:
-    """Properties of a design; its ports are attributes, named as in the Verilog.
-
-    The first cycle is a reset; there are more of them at any time. Registers of the properties
-    have no reset of their own.
-
-    Parameters
-    ----------
-    export : Export
-
-    Attributes
-    ----------
-    rst : Signal
-    running : Signal
-        There was a reset before this cycle, and there is none in it.
-    peeks : dict of str to Signal
-        Registers of the design that invariants speak of, by their name in the flat design.
-    """
-
-    def __init__(self, export: Export) -> None:
-        self._module = export.module
-        self._ports = export.ports
-        self.configuration = export.configuration
-        self.design = export.configuration.build()
-        self.rst = Signal()
-        self.running = Signal()
-        self.peeks: dict[str, Signal] = {}
-        self._signals = {port.name: Signal(port.width, name=port.name) for port in export.ports}
-
-    def __getattr__(self, name: str) -> Signal:
-        if name.startswith("_") or name not in self._signals:
-            raise AttributeError(f"port must be one of {', '.join(self._signals)}, not {name!r}")
-        return self._signals[name]
-
-    @property
-    def inputs(self) -> list[Signal]:
-        """What the solver chooses in every cycle."""
-        names = [port.name for port in self._ports if port.direction == "input"]
-        return [self.rst, *(self._signals[name] for name in names), *self.peeks.values()]
-
-    def peek(self, name: str, width: int) -> Signal:
-        """A register of the design, for an invariant."""
-        return self.peeks.setdefault(name, Signal(width, name=f"peek_{name}"))
-
-    def build(self) -> Module:
-        m = Module()
-        m.domains.sync = ClockDomain(reset_less=True)
-        pins = {f"{p.direction[0]}_{p.name}": self._signals[p.name] for p in self._ports}
-        m.submodules.design = Instance(self._module, i_clk=ClockSignal(), i_rst=self.rst, **pins)
-        started = Signal()
-        m.d.sync += started.eq(1)
-        m.d.comb += [Assume(started | self.rst), self.running.eq(started & ~self.rst)]
-        self.claims(m)
-        return m
-
-    def claims(self, m: Module) -> None:
-        """Add the properties."""
-        raise NotImplementedError
-
-    def before(self, m: Module, value: Value) -> Signal:
-        """``value`` in the cycle before."""
-        register = Signal(value.shape(), name="before")
-        m.d.sync += register.eq(value)
-        return register
-
-    def claim(self, m: Module, condition: Value) -> None:
-        """``condition`` holds whenever the design is running."""
-        m.d.comb += Assert(~self.running | condition)
-
-
-def prove_properties(properties: Properties, verilog: str, *, steps: int = 20) -> None:
-    """Prove by temporal induction that properties hold in every cycle.
-
-    Parameters
-    ----------
-    properties : Properties
-    verilog : str
-        The design: the export's, or one that is derived from it.
-    steps : int
-        The longest induction that is tried.
-
-    Raises
-    ------
-    ProofError
-        If they do not hold, or induction over ``steps`` cycles does not show it.
-    YosysError
-        If the Verilog is no such design.
-    """
-    # A peek is a port of the properties that is connected to what it stands for.
-    module, inputs = properties.build(), properties.inputs
-    peeks = "".join(
-        f"delete -input w:{signal.name}\nconnect -set {signal.name} design.{name}\n"
-        for name, signal in properties.peeks.items()
-    )
-    script = _INDUCTION.format(peeks=peeks, steps=steps)
-    if _fails(module, inputs, script, {"design.v": verilog}) is not None:
-        raise ProofError(
-            f"{properties.configuration.name} must have all {type(properties).__name__}, "
-            f"but induction over {steps} cycles does not show it"
+    def extend(self) -> None:
+        """Add a cycle."""
+        inputs = {port: self._free(width) for port, width in self._netlist.inputs.items()}
+        if self._from_reset and not self.frames:
+            inputs["rst"] = [self._one]
+        self.states.append([*self._state, *join(self._model.values())])
+        outputs, self._state = run(self._netlist, inputs, self._state, self._one)
+        frame = Frame(inputs | outputs, self._model, self._one)
+        self.wrong.append(
+            dict(self._properties.wrong(self.frames[-1], frame)) if self.frames else {}
         )
+        self.frames.append(frame)
+        self._model = self._properties.next(frame)
 
 
-def _fails(
-    harness: Module, inputs: Sequence[Signal], script: str, files: Mapping[str, str]
-) -> str | None:
-    """None if all proofs of the script succeed, else the log of the first that fails."""
-    with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
-        folder = Path(name)
-        for file, text in files.items():
-            (folder / file).write_text(text)
-        top = rtlil.convert(harness, name="proof", ports=inputs, emit_src=False)
-        (folder / "proof.il").write_text(top)
-        try:
-            find_yosys().run(script, folder)
-        except YosysError as error:
-            if "proof did fail" not in str(error):
-                raise
-            return (folder / "yosys.log").read_text()
-    return None
+def _induction(netlist: Netlist, properties: Properties, configuration: Configuration) -> str:
+    """Prove that nothing goes wrong in any cycle after a reset."""
+    graph = Graph()
+    symbols: Number = []
+
+    def make(count: int) -> Number:
+        symbols.extend(bits := graph.inputs(count))
+        return list(bits)
+
+    base = _Unrolling(netlist, properties, graph.one, make, from_reset=True)
+    step = _Unrolling(netlist, properties, graph.one, graph.inputs, from_reset=False)
+    base.extend()
+    step.extend()
+    for k in range(1, _STEPS + 1):
+        base.extend()
+        step.extend()
+        model = graph.solve([_any(base.wrong[-1].values())])
+        if model is not None:
+            _refute_control(netlist, properties, configuration, model.values(symbols), k)
+        # A shortest way to what is wrong passes no state twice.
+        before = [_any(wrong.values()) ^ graph.one for wrong in step.wrong[:-1]]
+        pairs = itertools.combinations(step.states[:-1], 2)
+        distinct = [differ(first, second) for first, second in pairs]
+        if graph.solve([_any(step.wrong[-1].values()), *before, *distinct]) is None:
+            return f"induction, k = {k}"
+    raise ProofError(
+        f"{configuration.name} must keep its protocol, but induction over {_STEPS} cycles does "
+        "not show it"
+    )
+
+
+def _any(bits: Any) -> Any:
+    return differ(list(bits), [0] * len(bits))
+
+
+def _refute_control(
+    netlist: Netlist,
+    properties: Properties,
+    configuration: Configuration,
+    values: list[int],
+    cycles: int,
+) -> None:
+    """Simulate a counterexample and raise what it shows."""
+    replay = _Unrolling(netlist, properties, 1, _replayed(values), from_reset=True)
+    for _ in range(cycles + 1):
+        replay.extend()
+    broken = [claim for claim, wrong in replay.wrong[-1].items() if wrong]
+    assert broken, "simulation must confirm what the solver found"
+    inputs = [
+        " ".join(port for port in netlist.inputs if frame.width(port) == 1 and frame.bit(port))
+        for frame in replay.frames
+    ]
+    raise ProofError(
+        f"{configuration.name}: {broken[0]}, but not in cycle {cycles} after inputs "
+        f"{'; '.join(inputs)}"
+    )

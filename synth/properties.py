@@ -1,166 +1,208 @@
-# amaranth: UnusedElaboratable=no
-"""Properties of the control logic, for :func:`dintmac.synth.proof.prove_properties`.
+"""Properties of the control logic, for :func:`dintmac.synth.proof.prove`.
 
-They speak of ports, and where induction needs it, of a register inside (``peek``). They are
-written for designs with the stages of the defaults.
+They speak of ports, of inner nets (*probes*) where induction needs them, and of registers of their
+own. They are written for designs with the options of the defaults.
 """
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from dintmac.golden.formats import ACTIVATION_BITS
-from dintmac.synth.proof import Properties, units_of
+from dintmac.hdl.designs import Configuration
+from dintmac.synth.logic import Number, add, choose, constant, differ, join
 
-__all__ = ["PROPERTIES", "DotProductProperties", "ElementProperties", "TileProperties"]
-
-
-def delayed(
-    properties: Properties, m: Module, event: Value, moves: Value, latency: int
-) -> list[Signal]:
-    """Whether an event was 1, 2 … ``latency`` moves ago; resets forget it."""
-    stages = [Signal(name=f"stage_{i + 1}") for i in range(latency)]
-    with m.If(properties.rst):
-        m.d.sync += Cat(stages).eq(0)
-    with m.Elif(moves):
-        m.d.sync += Cat(stages).eq(Cat(event, *stages))
-    return stages
+__all__ = ["PROPERTIES", "Frame", "Properties"]
 
 
-def claim_results_wait(properties: Properties, m: Module, payload: Value) -> None:
-    """A result that is not taken stays, with its payload."""
-    waits = properties.before(m, properties.running & properties.o_valid & ~properties.o_ready)
-    before = properties.before(m, payload)
-    properties.claim(m, ~waits | (properties.o_valid & (payload == before)))
+class Frame:
+    """A cycle: ports and probes of the design, and registers of the properties, by name."""
+
+    def __init__(self, ports: Mapping[str, Number], registers: Mapping[str, Number], one: Any):
+        self._numbers = {**ports, **registers}
+        self.one = one
+
+    def __getitem__(self, name: str) -> Number:
+        return self._numbers[name]
+
+    def bit(self, name: str) -> Any:
+        """A number of one bit."""
+        (bit,) = self._numbers[name]
+        return bit
+
+    def width(self, name: str) -> int:
+        """Bits of a number."""
+        return len(self._numbers[name])
+
+    def moves(self) -> Any:
+        """Whether no result waits to be taken."""
+        return (self.bit("o_valid") & (self.bit("o_ready") ^ self.one)) ^ self.one
+
+    def taken(self, stream: str = "i") -> Any:
+        """Whether a transfer is."""
+        return self.bit(f"{stream}_valid") & self.bit(f"{stream}_ready")
+
+    def goes(self) -> Any:
+        """Whether there is no reset."""
+        return self.bit("rst") ^ self.one
+
+
+class Properties:
+    """Properties of a design.
+
+    Attributes
+    ----------
+    probes : tuple of str
+        Inner nets that they speak of.
+    registers : dict of str to int
+        Names and widths of registers of their own, which a reset clears.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._design = configuration.build()
+        self.probes: tuple[str, ...] = ()
+        self.registers: dict[str, int] = {}
+
+    def next(self, frame: Frame) -> dict[str, Number]:
+        """The registers in the next cycle."""
+        after = self._next(frame)
+        return {name: choose(frame.goes(), bits, [0] * len(bits)) for name, bits in after.items()}
+
+    def _next(self, frame: Frame) -> dict[str, Number]:
+        return {}
+
+    def wrong(self, before: Frame, now: Frame) -> Iterator[tuple[str, Any]]:
+        """What must be, and whether it is not, in a cycle after another."""
+        raise NotImplementedError
+
+
+def becomes(before: Frame, now: Frame, name: str, taken: Any, new: str) -> Any:
+    """Whether ``name`` is other than ``new`` was if it was taken, and other than it was if not."""
+    return differ(now[name], choose(taken, before[new], before[name]))
+
+
+def results_wait(before: Frame, now: Frame, payload: str) -> tuple[str, Any]:
+    """A result that is not taken stays."""
+    waits = before.goes() & (before.moves() ^ before.one)
+    left = (now.bit("o_valid") ^ now.one) | differ(now[payload], before[payload])
+    return "a result must stay as it is until it is taken", waits & left
+
+
+def delayed(frame: Frame, name: str, event: Any) -> Number:
+    """A register of the properties whose bit i is whether an event was i + 1 moves ago."""
+    return choose(frame.moves(), [event, *frame[name]][:-1], frame[name])
 
 
 class DotProductProperties(Properties):
-    """Of ``mac`` and ``dot``.
+    """Of ``mac`` and ``dot``, whatever the products are."""
 
-    - The input is ready unless a result waits.
-    - A result that is not taken stays as it is.
-    - Each ``last`` gives one result, ``latency`` cycles later if none waits, and nothing else does.
-    - The result is the sum of the transfers since ``first``.
-    """
+    def __init__(self, configuration: Configuration) -> None:
+        super().__init__(configuration)
+        self.registers = {"under_way": self._design.latency, "summed": self._design.latency}
 
-    def claims(self, m: Module) -> None:
-        moves = ~self.o_valid | self.o_ready
-        self.claim(m, self.i_ready == moves)
-        claim_results_wait(self, m, self.o_sum)
-        taken = self.i_valid & self.i_ready
-        on_the_way = delayed(self, m, taken & self.i_last, moves, self.design.latency)
-        self.claim(m, self.o_valid == on_the_way[-1])
+    def _next(self, frame: Frame) -> dict[str, Number]:
+        taken = frame.taken()
+        return {
+            "under_way": delayed(frame, "under_way", taken & frame.bit("i_last")),
+            "summed": delayed(frame, "summed", taken),
+        }
 
-        # A sum is known once there was a first transfer.
-        products = self._products()
-        valid, first, term = Signal(), Signal(), Signal(products.shape())
-        total, known = Signal(len(self.o_sum)), Signal()
-        with m.If(moves):
-            m.d.sync += valid.eq(taken)
-            with m.If(taken):
-                m.d.sync += [first.eq(self.i_first), term.eq(products)]
-            with m.If(valid):
-                m.d.sync += [total.eq(Mux(first, 0, total) + term), known.eq(known | first)]
-        with m.If(self.rst):
-            m.d.sync += [valid.eq(0), known.eq(0)]
-        self.claim(m, ~known | (self.o_sum == total))
-
-    def _products(self) -> Value:
-        format = self.configuration.format
-        terms = [
-            units_of(format, self.i_weights.word_select(lane, format.bits))
-            * self.i_activations.word_select(lane, ACTIVATION_BITS).as_signed()
-            for lane in range(self.design.lanes)
-        ]
-        return sum(terms[1:], terms[0])
+    def wrong(self, before: Frame, now: Frame) -> Iterator[tuple[str, Any]]:
+        yield "i_ready must be high unless a result waits", now.bit("i_ready") ^ now.moves()
+        yield results_wait(before, now, "o_sum")
+        yield (
+            f"each last transfer must give one result, {self._design.latency} moves later",
+            now.bit("o_valid") ^ now["under_way"][-1],
+        )
+        # The accumulator takes a transfer with the move before the last.
+        summing = before.moves() & before["summed"][-2]
+        yield (
+            "the sum must stay as it is without a transfer",
+            before.goes() & (summing ^ now.one) & differ(now["o_sum"], before["o_sum"]),
+        )
 
 
 class ElementProperties(Properties):
-    """Of ``pe``.
+    """Of ``pe``, whatever the products are."""
 
-    - While ``enable`` is low, activations, swaps and partial sums hold.
-    - Valid bits take a cycle. Activations and swaps go with them; bubbles leave those as they are.
-    - Weights shift by ``load`` and by nothing else.
-    - Partial sums gain the products of the vector with the weights that its last swap took.
-    """
+    def __init__(self, configuration: Configuration) -> None:
+        super().__init__(configuration)
+        # The weights in use.
+        self.probes = tuple(f"core.inner_product_{i}.weights" for i in range(self._design.outputs))
 
-    def claims(self, m: Module) -> None:
-        moves = self.before(m, self.enable)
-        vector = self.before(m, self.enable & self.i_valid)
-        was_running = self.before(m, self.running)
-
-        def claim_becomes(new: Value, taken: Value, now: Value) -> None:
-            """What was offered if it was taken, else what was there."""
-            expected = Mux(taken, self.before(m, new), self.before(m, now))
-            self.claim(m, ~was_running | (now == expected))
-
-        claim_becomes(self.i_valid, moves, self.o_valid)
-        claim_becomes(self.i_activations, vector, self.o_activations)
-        claim_becomes(self.i_swap, vector, self.o_swap)
-        claim_becomes(self.i_weights, self.before(m, self.load), self.o_weights)
-
-        # Weights are known once a vector swapped them in.
-        swaps = self.enable & self.i_valid & self.i_swap
-        weights, known = Signal.like(self.o_weights), Signal()
-        with m.If(swaps):
-            m.d.sync += [weights.eq(self.o_weights), known.eq(1)]
-        resident = self.peek("core.resident", len(weights))
-        self.claim(m, ~known | (resident == weights))
-
-        sums = self.i_partial_sums + self._products(weights)
-        total = Signal.like(self.o_partial_sums)
-        m.d.comb += total.eq(sums)
-        taken = self.before(m, self.enable & self.o_valid)
-        expected = Mux(taken, self.before(m, total), self.before(m, self.o_partial_sums))
-        self.claim(m, ~was_running | ~self.before(m, known) | (self.o_partial_sums == expected))
-
-    def _products(self, weights: Value) -> Value:
-        format = self.configuration.format
-        terms = [
-            units_of(format, weights.word_select(lane, format.bits))
-            * self.o_activations.word_select(lane, ACTIVATION_BITS).as_signed()
-            for lane in range(self.design.lanes)
-        ]
-        return sum(terms[1:], terms[0])
+    def wrong(self, before: Frame, now: Frame) -> Iterator[tuple[str, Any]]:
+        enable, one = before.bit("enable"), now.one
+        vector = enable & before.bit("i_valid")
+        valid = choose(enable, before["i_valid"], before["o_valid"])
+        expected = choose(before.goes(), valid, [0])
+        yield "o_valid must follow i_valid with enable", differ(now["o_valid"], expected)
+        for name in ("activations", "swap"):
+            wrong = becomes(before, now, f"o_{name}", vector, f"i_{name}")
+            yield f"o_{name} must follow i_{name} with a vector", wrong
+        wrong = becomes(before, now, "o_weights", before.bit("load"), "i_weights")
+        yield "weights must shift with load", wrong
+        swaps = vector & before.bit("i_swap")
+        used, now_used = (join(frame[probe] for probe in self.probes) for frame in (before, now))
+        wrong = differ(now_used, choose(swaps, before["o_weights"], used))
+        yield "weights in use must change with a swap", wrong
+        sums = enable & before.bit("o_valid")
+        wrong = (sums ^ one) & differ(now["o_partial_sums"], before["o_partial_sums"])
+        yield "partial sums must stay as they are without a vector", wrong
 
 
 class TileProperties(Properties):
-    """Of ``tile``: the streams and the weight sets, whatever the products are.
+    """Of ``tile``: the streams and the weight sets, whatever the products are."""
 
-    - A result that is not taken stays as it is.
-    - Each vector gives one result, ``latency`` moves later, and nothing else does.
-    - A swap is taken only when all rows of its set have come, and no set is taken by two swaps.
-    - A vector with a complete set, or without a swap, is taken whenever the pipeline moves.
-    - No row comes while a complete set is in wait, or before its swap has passed the last element.
-    """
+    def __init__(self, configuration: Configuration) -> None:
+        super().__init__(configuration)
+        design = self._design
+        self.probes = ("core.rows_loaded", "core.swapping")
+        self.registers = {
+            "under_way": design.latency,
+            # Rows of the set that the next swap will take.
+            "loaded": design.rows.bit_length(),
+            # A swap needs so many moves to the last element, and takes the set with the next.
+            "passing": design.rows + design.columns - 2,
+        }
 
-    def claims(self, m: Module) -> None:
-        rows, columns = self.design.rows, self.design.columns
-        moves = ~self.o_valid | self.o_ready
-        taken = self.i_valid & self.i_ready
-        swaps = taken & self.i_swap
-        claim_results_wait(self, m, self.o_partial_sums)
-        on_the_way = delayed(self, m, taken, moves, self.design.latency)
-        self.claim(m, self.o_valid == on_the_way[-1])
+    def _next(self, frame: Frame) -> dict[str, Number]:
+        taken = frame.taken()
+        swaps = taken & frame.bit("i_swap")
+        loaded = add(frame["loaded"], [0] * frame.width("loaded"), frame.taken("i_weight"))
+        return {
+            "under_way": delayed(frame, "under_way", taken),
+            "loaded": choose(swaps, [0] * len(loaded), loaded),
+            "passing": delayed(frame, "passing", swaps),
+        }
 
-        # Rows of the set that the next swap will take.
-        loaded = Signal(range(rows + 1))
-        row = self.i_weight_valid & self.i_weight_ready
-        with m.If(self.rst | swaps):
-            m.d.sync += loaded.eq(0)
-        with m.Elif(row):
-            m.d.sync += loaded.eq(loaded + 1)
-        # A swap needs this many moves to the last element, and takes the set with the next.
-        passing = delayed(self, m, swaps, moves, rows + columns - 2)
-        swapping = Cat(passing).any()
-
-        self.claim(m, ~swaps | ((loaded == rows) & ~swapping))
-        self.claim(m, self.i_ready == (moves & (~self.i_swap | (loaded == rows))))
-        self.claim(m, self.i_weight_ready == ((loaded != rows) & ~swapping))
-
-        in_wait = self.peek("core.rows_loaded", len(loaded))
-        self.claim(m, in_wait == Mux(swapping, rows, loaded))
-        self.claim(m, self.peek("core.swapping", 1) == swapping)
+    def wrong(self, before: Frame, now: Frame) -> Iterator[tuple[str, Any]]:
+        one = now.one
+        yield results_wait(before, now, "o_partial_sums")
+        yield (
+            f"each vector must give one result, {self._design.latency} moves later",
+            now.bit("o_valid") ^ now["under_way"][-1],
+        )
+        rows = constant(self._design.rows, now.width("loaded"), one)
+        complete = differ(now["loaded"], rows) ^ one
+        swapping = differ(now["passing"], [0] * now.width("passing"))
+        ready = now.moves() & (now.bit("i_swap") ^ one | complete)
+        yield (
+            "a vector must be taken when nothing waits, one that swaps when its set is complete",
+            now.bit("i_ready") ^ ready,
+        )
+        yield (
+            "rows must be taken unless a set waits or its swap is under way",
+            now.bit("i_weight_ready") ^ ((complete | swapping) ^ one),
+        )
+        yield (
+            "no set must be taken by two swaps",
+            now.taken() & now.bit("i_swap") & ((complete ^ one) | swapping),
+        )
+        yield (
+            "rows must be counted",
+            differ(now["core.rows_loaded"], choose(swapping, rows, now["loaded"]))
+            | (now.bit("core.swapping") ^ swapping),
+        )
 
 
 #: The properties of each design.
