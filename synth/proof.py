@@ -20,11 +20,16 @@ from numpy.typing import NDArray
 from dintmac.golden.formats import ACTIVATION_BITS, ACTIVATION_MIN
 from dintmac.hdl.architectures import architecture_for
 from dintmac.hdl.designs import OPTIONS, Configuration
+from dintmac.hdl.verilog import export
+from dintmac.synth.cache import Cache
+from dintmac.synth.cells import cells_of
+from dintmac.synth.liberty import Library
 from dintmac.synth.logic import Graph, Number, add, constant, differ, join, product
 from dintmac.synth.netlist import Netlist
 from dintmac.synth.properties import PROPERTIES, Frame, Properties
+from dintmac.synth.synthesis import synthesize
 
-__all__ = ["Proof", "ProofError", "probes_of", "prove"]
+__all__ = ["Proof", "ProofError", "probes_of", "prove", "prove_netlist"]
 
 #: Widest weights whose products are left to the solver; those of others are enumerated.
 _SOLVED_BITS = 4
@@ -53,12 +58,51 @@ class Proof:
     seconds: float
 
 
+def prove(
+    configuration: Configuration, library: Library, store: Cache | None = None
+) -> Iterator[Proof]:
+    """Map a design for the smallest area and prove all that can be proved of the netlist.
+
+    Parameters
+    ----------
+    configuration : Configuration
+        As for :func:`prove_netlist`. Proofs of sums take the longer the more lanes there are.
+    library : Library
+    store : Cache, optional
+        Keeps what is known of the library; the user's cache folder by default.
+
+    Yields
+    ------
+    Proof
+        As each is finished.
+
+    Raises
+    ------
+    ProofError, SolverError, ValueError
+        As :func:`prove_netlist`.
+    LibraryError, YosysError
+        If the library cannot be used or a step of the synthesis fails.
+    """
+    probes = probes_of(configuration)
+    cells = cells_of(library, store)
+    mapped = synthesize(export(configuration), library, cells)
+    modules = {**cells.models, **mapped.modules}
+    netlist = Netlist(modules, mapped.top, clock_gates=cells.clock_gates, probes=probes)
+    yield from prove_netlist(netlist, configuration)
+
+
 def probes_of(configuration: Configuration) -> tuple[str, ...]:
-    """Nets that a netlist must have as ``probes`` to be proved."""
+    """Nets that a netlist must have as ``probes`` to be proved.
+
+    Raises
+    ------
+    ValueError
+        If the design is none that can be proved, or its options are not the defaults.
+    """
     return _properties(configuration).probes
 
 
-def prove(netlist: Netlist, configuration: Configuration) -> Iterator[Proof]:
+def prove_netlist(netlist: Netlist, configuration: Configuration) -> Iterator[Proof]:
     """Prove all that can be proved of a netlist.
 
     Parameters
@@ -76,7 +120,7 @@ def prove(netlist: Netlist, configuration: Configuration) -> Iterator[Proof]:
     Raises
     ------
     ValueError
-        If the design is another one or its options are not the defaults.
+        As :func:`probes_of`.
     ProofError
         With a counterexample that simulation confirms; or if induction does not end.
     SolverError

@@ -1,4 +1,4 @@
-"""Properties of the control logic, for :func:`dintmac.synth.proof.prove`.
+"""Properties of the control logic, for :func:`dintmac.synth.proof.prove_netlist`.
 
 They speak of ports, of inner nets (*probes*) where induction needs them, and of registers of their
 own. They are written for designs with the options of the defaults.

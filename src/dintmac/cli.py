@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_report(verbs)
     _add_simulate(verbs)
     _add_verilog(verbs)
+    _add_prove(verbs)
     add_quantize(verbs)
     add_evaluate(verbs)
     _add_doctor(verbs)
@@ -409,6 +410,92 @@ def _write(path: Path, text: str) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+# prove
+
+
+def _add_prove(verbs: Verbs) -> None:
+    verb = add_verb(
+        verbs,
+        "prove",
+        "map designs to cells and prove the netlists: products and sums of 4-bit weights and the "
+        "control logic by a SAT solver, products of wider weights one by one",
+        _prove,
+    )
+    verb.add_argument(
+        "design",
+        nargs="*",
+        metavar="DESIGN",
+        help="mac, dot, pe or tile (all of them if not given); of a tile the control logic alone",
+    )
+    verb.add_argument(
+        "--format",
+        action="append",
+        metavar="NAME",
+        help="weight format; can be repeated (int8, int4 and dint4 if not given)",
+    )
+    verb.add_argument(
+        "--architecture",
+        metavar="NAME",
+        help="how products are made (all architectures of the design and format if not given)",
+    )
+    verb.add_argument(
+        "--library", default="ge", metavar="NAME|PATH", help="library, by name or as a file"
+    )
+    verb.add_argument("--lanes", type=int, default=2, metavar="N", help="lanes of dot, pe and tile")
+    verb.add_argument("--json", action="store_true", help="print the proofs as JSON")
+
+
+def _prove(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from dintmac.synth.liberty import find_libraries
+    from dintmac.synth.proof import ProofError, prove
+
+    (library,) = find_libraries([options.library])
+    found: list[dict[str, object]] = []
+    status = 0
+    for configuration in _prove_configurations(options):
+        try:
+            for proof in prove(configuration, library):
+                found.append({"netlist": configuration.name, **asdict(proof)})
+                if not options.json:
+                    what = f"{configuration.name}: {proof.claim}"
+                    print(f"proved  {proof.seconds:7.2f} s  {what} ({proof.method})", flush=True)
+        except ProofError as error:
+            status = _failed(error)
+    if options.json:
+        print_json(found)
+    return status
+
+
+def _prove_configurations(options: argparse.Namespace) -> list[Configuration]:
+    """Small designs of one output, with the lanes that are asked for."""
+    from dintmac.golden.formats import parse
+    from dintmac.hdl.architectures import architectures_of
+    from dintmac.hdl.designs import DEFAULTS, RESIDENT, Configuration
+    from dintmac.synth.proof import probes_of
+
+    def sizes(design: str) -> dict[str, int]:
+        known = DEFAULTS.get(design, {})
+        return {n: v for n, v in (("lanes", options.lanes), ("outputs", 1)) if n in known}
+
+    def architectures(design: str, format: Format) -> list[str]:
+        if options.architecture:
+            return [options.architecture]
+        return [a.name for a in architectures_of(format, resident=design in RESIDENT)]
+
+    configurations = [
+        Configuration(design, format, architecture, sizes(design))
+        for design in options.design or ("mac", "dot", "pe", "tile")
+        for format in map(parse, options.format or ("int8", "int4", "dint4"))
+        for architecture in architectures(design, format)
+    ]
+    for configuration in configurations:
+        # What is wrong is said before anything is mapped.
+        probes_of(configuration)
+    return configurations
 
 
 # doctor
