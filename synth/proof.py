@@ -541,11 +541,9 @@ def _refute_control(
         replay.extend()
     broken = [claim for claim, wrong in replay.wrong[-1].items() if wrong]
     assert broken, "simulation must confirm what the solver found"
-    inputs = [
-        " ".join(port for port in netlist.inputs if frame.width(port) == 1 and frame.bit(port))
-        for frame in replay.frames
-    ]
+    one_bit = [port for port, width in sorted(netlist.inputs.items(), reverse=True) if width == 1]
+    inputs = [" ".join(p for p in one_bit if frame.bit(p)) or "none" for frame in replay.frames]
     raise ProofError(
-        f"{configuration.name}: {broken[0]}, but not in cycle {cycles} after inputs "
+        f"{configuration.name}: {broken[0]}, but not in cycle {cycles} with inputs "
         f"{'; '.join(inputs)}"
     )
