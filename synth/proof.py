@@ -24,7 +24,7 @@ from dintmac.hdl.verilog import export
 from dintmac.synth.cache import Cache
 from dintmac.synth.cells import cells_of
 from dintmac.synth.liberty import Library
-from dintmac.synth.logic import Graph, Number, add, constant, differ, join, product
+from dintmac.synth.logic import Graph, Number, add, constant, differ, find_solver, join, product
 from dintmac.synth.netlist import Netlist
 from dintmac.synth.properties import PROPERTIES, Frame, Properties
 from dintmac.synth.synthesis import synthesize
@@ -83,6 +83,7 @@ def prove(
     LibraryError, YosysError
         If the library cannot be used or a step of the synthesis fails.
     """
+    find_solver()
     probes = probes_of(configuration)
     cells = cells_of(library, store)
     mapped = synthesize(export(configuration), library, cells)
@@ -484,8 +485,9 @@ class _Unrolling:
         if self._from_reset and not self.frames:
             inputs["rst"] = [self._one]
         self.states.append([*self._state, *join(self._model.values())])
-        outputs, self._state = run(self._netlist, inputs, self._state, self._one)
-        frame = Frame(inputs | outputs, self._model, self._one)
+        registers = self._state
+        outputs, self._state = run(self._netlist, inputs, registers, self._one)
+        frame = Frame(inputs | outputs, self._model, registers, self._one)
         self.wrong.append(
             dict(self._properties.wrong(self.frames[-1], frame)) if self.frames else {}
         )

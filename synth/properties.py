@@ -16,10 +16,28 @@ __all__ = ["PROPERTIES", "Frame", "Properties"]
 
 
 class Frame:
-    """A cycle: ports and probes of the design, and registers of the properties, by name."""
+    """A cycle.
 
-    def __init__(self, ports: Mapping[str, Number], registers: Mapping[str, Number], one: Any):
-        self._numbers = {**ports, **registers}
+    Parameters
+    ----------
+    ports : mapping of str to Number
+        Of the design, and probes.
+    model : mapping of str to Number
+        Registers of the properties.
+    registers : Number
+        All of the netlist.
+    one : bit
+    """
+
+    def __init__(
+        self,
+        ports: Mapping[str, Number],
+        model: Mapping[str, Number],
+        registers: Number,
+        one: Any,
+    ) -> None:
+        self._numbers = {**ports, **model}
+        self.registers = registers
         self.one = one
 
     def __getitem__(self, name: str) -> Number:
@@ -81,6 +99,11 @@ def becomes(before: Frame, now: Frame, name: str, taken: Any, new: str) -> Any:
     return differ(now[name], choose(taken, before[new], before[name]))
 
 
+def changed(before: Frame, now: Frame, idle: Any) -> Any:
+    """Whether a register of the netlist changed in an idle cycle without a reset."""
+    return before.goes() & idle & differ(now.registers, before.registers)
+
+
 def results_wait(before: Frame, now: Frame, payload: str) -> tuple[str, Any]:
     """A result that is not taken stays."""
     waits = before.goes() & (before.moves() ^ before.one)
@@ -110,6 +133,8 @@ class DotProductProperties(Properties):
     def wrong(self, before: Frame, now: Frame) -> Iterator[tuple[str, Any]]:
         yield "i_ready must be high unless a result waits", now.bit("i_ready") ^ now.moves()
         yield results_wait(before, now, "o_sum")
+        stalled = before.moves() ^ now.one
+        yield "nothing must change while a result waits", changed(before, now, stalled)
         yield (
             f"each last transfer must give one result, {self._design.latency} moves later",
             now.bit("o_valid") ^ now["under_way"][-1],
@@ -141,6 +166,8 @@ class ElementProperties(Properties):
             yield f"o_{name} must follow i_{name} with a vector", wrong
         wrong = becomes(before, now, "o_weights", before.bit("load"), "i_weights")
         yield "weights must shift with load", wrong
+        idle = (enable | before.bit("load")) ^ one
+        yield "nothing must change without enable and load", changed(before, now, idle)
         swaps = vector & before.bit("i_swap")
         used, now_used = (join(frame[probe] for probe in self.probes) for frame in (before, now))
         wrong = differ(now_used, choose(swaps, before["o_weights"], used))
@@ -178,6 +205,11 @@ class TileProperties(Properties):
     def wrong(self, before: Frame, now: Frame) -> Iterator[tuple[str, Any]]:
         one = now.one
         yield results_wait(before, now, "o_partial_sums")
+        idle = (before.moves() | before.taken("i_weight")) ^ one
+        yield (
+            "nothing must change while a result waits, unless a row comes",
+            changed(before, now, idle),
+        )
         yield (
             f"each vector must give one result, {self._design.latency} moves later",
             now.bit("o_valid") ^ now["under_way"][-1],

@@ -45,7 +45,7 @@ def test_faults_in_the_control_logic_of_a_tile_are_found(mapped, proofs_of, gate
             pytest.fail(f"not found: {what}: {proofs_of(configuration, faulty)}")
 
 
-@pytest.mark.parametrize("design", ["mac", "pe"])
+@pytest.mark.parametrize("design", ["mac", "pe", "tile"])
 def test_clock_gates_that_are_always_open_are_found(mapped, proofs_of, ge_cells, design):
     configuration, right = mapped(design, "int8", **SIZES[design])
     places = [
