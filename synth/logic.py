@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Graph",
     "Model",
     "Number",
+    "ProofError",
     "SolverError",
     "add",
     "choose",
@@ -27,6 +28,7 @@ __all__ = [
     "find_solver",
     "join",
     "product",
+    "replayed",
 ]
 
 #: A list of ``Bit | int``.
@@ -38,6 +40,10 @@ _SOLVER = "cadical153"
 
 class SolverError(RuntimeError):
     """There is no SAT solver."""
+
+
+class ProofError(RuntimeError):
+    """A netlist is wrong, or no proof was found that it is right."""
 
 
 class Graph:
@@ -150,6 +156,12 @@ class Model:
         """Values of bits."""
         numbers = map(_number, bits)
         return [number & 1 ^ (number // 2 + 1 in self._true) for number in numbers]
+
+
+def replayed(values: list[int]) -> Callable[[int], Number]:
+    """Gives out values as they were asked for."""
+    source = iter(values)
+    return lambda count: list(itertools.islice(source, count))
 
 
 def find_solver() -> Any:

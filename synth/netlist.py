@@ -296,6 +296,16 @@ class Netlist:
         step = namespace["step"]
         return step
 
+    def cycle(
+        self, inputs: Mapping[str, list[Any]], state: list[Any], mask: Any
+    ) -> tuple[dict[str, list[Any]], list[Any]]:
+        """:attr:`step` with planes by port, of outputs with probes."""
+        planes = [plane for port in self.inputs for plane in inputs[port]]
+        outputs, state = self.step(planes, state, mask)
+        source = iter(outputs)
+        by_port = {port: list(itertools.islice(source, n)) for port, n in self.outputs.items()}
+        return by_port, state
+
 
 class _Flattener:
     """Gates, flip-flops and clock gates of all instances, on numbered nets.
@@ -594,12 +604,7 @@ class Simulation:
 
     def evaluate(self) -> None:
         """Compute outputs and next state from inputs and state."""
-        inputs = [plane for planes in self._inputs.values() for plane in planes]
-        outputs, self._next = self.netlist.step(inputs, self._state, self._mask)
-        position = 0
-        for port, width in self.netlist.outputs.items():
-            self._outputs[port] = outputs[position : position + width]
-            position += width
+        self._outputs, self._next = self.netlist.cycle(self._inputs, self._state, self._mask)
 
     def get(self, port: str, elements: int = 1, *, signed: bool = False) -> NDArray[np.int64]:
         """Values of an output after :meth:`evaluate`, int64, shape (copies, elements).
