@@ -83,8 +83,8 @@ def prove_control(netlist: Netlist, properties: Properties, configuration: Confi
         if graph.solve([_any(step.wrong[-1].values()), *before, *distinct]) is None:
             return f"induction, k = {k}"
     raise ProofError(
-        f"{configuration.name} must keep its protocol, but induction over {_STEPS} cycles does "
-        "not show it"
+        f"{configuration.name} must keep its protocol, but induction over {_STEPS} "
+        f"cycle{'s' * (_STEPS > 1)} does not show it"
     )
 
 

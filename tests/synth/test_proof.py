@@ -9,9 +9,9 @@ import pytest
 from dintmac.golden.formats import DINT4, INT4, INT8, parse
 from dintmac.hdl.architectures import architectures_of
 from dintmac.hdl.designs import Configuration
-from dintmac.synth.logic import Graph, SolverError, add, constant, product
+from dintmac.synth.logic import Graph, ProofError, SolverError, add, constant, product
 from dintmac.synth.netlist import Netlist, NetlistError, Simulation
-from dintmac.synth.proof import ProofError, probes_of, prove
+from dintmac.synth.proof import probes_of, prove
 
 #: Narrow partial sums; what is left of the adders is proved all the same.
 DEPTH = 4

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
+from dintmac.synth import induction
 from dintmac.synth.check import CheckError, check
-from dintmac.synth.proof import ProofError
+from dintmac.synth.logic import ProofError
 
 SIZES = {
     "mac": {"depth": 4},
@@ -63,3 +64,10 @@ def test_clock_gates_that_are_always_open_are_found(mapped, proofs_of, ge_cells,
         modules = {**right.modules, name: dataclasses.replace(module, cells=cells)}
         with pytest.raises(ProofError):
             proofs_of(configuration, dataclasses.replace(right, modules=modules))
+
+
+def test_an_induction_that_does_not_end_is_no_proof(monkeypatch, mapped, proofs_of):
+    monkeypatch.setattr(induction, "_STEPS", 1)
+    sentence = "must keep its protocol, but induction over 1 cycle does not show it"
+    with pytest.raises(ProofError, match=sentence):
+        proofs_of(*mapped("tile", "int8", **SIZES["tile"]))
