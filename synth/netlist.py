@@ -9,8 +9,9 @@ into NumPy. NumPy packs and unpacks the ports.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -238,11 +239,13 @@ class Netlist:
         Cells that gate the clock.
     clock : str
         Port of the clock; all flip-flops take its rising edge, gated or not.
+    probes : sequence of str
+        Names of inner nets, such as ``core.resident``, that become outputs.
 
     Attributes
     ----------
     inputs, outputs : dict of str to int
-        Ports without the clock, and their widths.
+        Ports without the clock, and their widths; probes come after the other outputs.
     gates, flip_flops : int
         Number of simple gates and registers that outputs depend on.
 
@@ -250,7 +253,7 @@ class Netlist:
     ------
     NetlistError
         If a cell is unknown, a net is undriven or driven twice, gates form a loop, a flip-flop
-        has another clock, or an asynchronous reset is in use.
+        has another clock, an asynchronous reset is in use, or no net has the name of a probe.
     """
 
     def __init__(
@@ -260,6 +263,7 @@ class Netlist:
         *,
         clock_gates: Mapping[str, ClockGate] | None = None,
         clock: str = "clk",
+        probes: Sequence[str] = (),
     ) -> None:
         if top not in modules:
             raise NetlistError(f"top must be one of {', '.join(modules)}, not {top!r}")
@@ -270,6 +274,10 @@ class Netlist:
         clocks = {flat.find(net) for net in ports.get(clock, ())}
         input_nets = [flat.find(net) for name in self.inputs for net in ports[name]]
         output_nets = [flat.find(net) for name in self.outputs for net in ports[name]]
+        for probe in probes:
+            nets = flat.named(probe)
+            self.outputs[probe] = len(nets)
+            output_nets += nets
         plan = _Plan(flat, {*input_nets, *clocks, _ZERO, _ONE}, clocks)
         plan.need(output_nets)
         self.gates = len(plan.order)
@@ -287,6 +295,16 @@ class Netlist:
         step: Callable[[list[int], list[int], int], tuple[list[int], list[int]]]
         step = namespace["step"]
         return step
+
+    def cycle(
+        self, inputs: Mapping[str, list[Any]], state: list[Any], mask: Any
+    ) -> tuple[dict[str, list[Any]], list[Any]]:
+        """:attr:`step` with planes by port, of outputs with probes."""
+        planes = [plane for port in self.inputs for plane in inputs[port]]
+        outputs, state = self.step(planes, state, mask)
+        source = iter(outputs)
+        by_port = {port: list(itertools.islice(source, n)) for port, n in self.outputs.items()}
+        return by_port, state
 
 
 class _Flattener:
@@ -335,6 +353,17 @@ class _Flattener:
         self._parents.append(net)
         self.names[net] = name
         return net
+
+    def named(self, name: str) -> list[int]:
+        """Nets of a signal, least significant bit first."""
+        nets = {given: net for net, given in self.given_names}
+        if name in nets:
+            return [self.find(nets[name])]
+        bits = [f"{name}[{i}]" for i in range(len(nets))]
+        found = [self.find(nets[bit]) for bit in itertools.takewhile(nets.__contains__, bits)]
+        if not found:
+            raise NetlistError(f"probe must be the name of a net, not {name!r}")
+        return found
 
     def _join(self, first: int, second: int) -> None:
         first, second = sorted((self.find(first), self.find(second)))
@@ -575,12 +604,7 @@ class Simulation:
 
     def evaluate(self) -> None:
         """Compute outputs and next state from inputs and state."""
-        inputs = [plane for planes in self._inputs.values() for plane in planes]
-        outputs, self._next = self.netlist.step(inputs, self._state, self._mask)
-        position = 0
-        for port, width in self.netlist.outputs.items():
-            self._outputs[port] = outputs[position : position + width]
-            position += width
+        self._outputs, self._next = self.netlist.cycle(self._inputs, self._state, self._mask)
 
     def get(self, port: str, elements: int = 1, *, signed: bool = False) -> NDArray[np.int64]:
         """Values of an output after :meth:`evaluate`, int64, shape (copies, elements).

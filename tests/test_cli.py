@@ -10,6 +10,9 @@ import sys
 import numpy as np
 import pytest
 
+from dintmac.cli import main
+from dintmac.golden.formats import Format
+
 SMALL_TILE = ["--lanes", "2", "--outputs", "1", "--rows", "2", "--columns", "2", "--depth", "64"]
 
 
@@ -62,7 +65,7 @@ def assert_refused(done, sentence, folder):
 
 def test_help_names_every_verb_and_every_option_has_help(dintmac):
     overview = dintmac("--help").stdout
-    for verb in ("report", "simulate", "verilog", "quantize", "evaluate", "doctor"):
+    for verb in ("report", "simulate", "verilog", "prove", "quantize", "evaluate", "doctor"):
         assert re.search(rf"(?m)^    {verb} ", overview)
         done = dintmac(verb, "--help")
         assert done.returncode == 0
@@ -160,6 +163,33 @@ def test_front_joins_a_report_and_an_evaluation(dintmac, tmp_path):
     assert {p.name for p in (tmp_path / "build" / "front").iterdir()} == {"front.md", "front.png"}
 
 
+def test_prove_prints_a_line_for_each_proof(dintmac):
+    done = dintmac("prove", "mac", "--format", "dint4", "--architecture", "digits")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 4
+    line = r"proved +[\d.]+ s  mac_dint4_digits_d4096: lane 0 \(SAT, 16 sets of codes\)"
+    assert re.fullmatch(line, lines[1])
+    assert re.search(r"control \(induction, k = \d+\)$", lines[-1])
+
+
+def test_prove_prints_json(dintmac):
+    done = dintmac("prove", "tile", "--format", "int4", "--architecture", "digits", "--json")
+    (proof,) = json.loads(done.stdout)
+    assert proof["netlist"] == "tile_int4_digits_d4096_l2_o1_r2_c2"
+    assert (proof["claim"], proof["seconds"] > 0) == ("control", True)
+
+
+def test_prove_ends_with_1_and_the_counterexample_where_a_proof_fails(
+    monkeypatch, capsys, tmp_path
+):
+    """The golden model takes another code for another value."""
+    monkeypatch.setenv("DINTMAC_CACHE", str(tmp_path))
+    monkeypatch.setattr(Format, "to_units", lambda format, codes: format.decode(codes) + 1)
+    assert main(["prove", "mac", "--format", "int4", "--architecture", "digits"]) == 1
+    assert re.search(r"the sum must be -?\d+, not -?\d+, for activ", capsys.readouterr().err)
+
+
 def test_doctor_finds_what_the_main_job_needs(dintmac):
     done = dintmac("doctor", "--json")
     assert done.returncode == 0, done.stderr
@@ -188,6 +218,8 @@ def test_doctor_says_how_to_install_what_is_missing(dintmac):
         (["verilog", "mac", "--architecture", "booth", "-o", "x.v"], "architecture of dINT4 must"),
         (["verilog", "mac", "-o", "."], "output must be a Verilog file"),
         (["verilog", "mac", "-o", "no/such/x.v"], "No such file or directory"),
+        (["prove", "fused"], "design must be one of mac, dot, pe, tile, not 'fused'"),
+        (["prove", "mac", "--library", "no.lib"], "no.lib"),
         (["simulate", "mac", "--simulator", "spice"], "simulator must be one of"),
         (["simulate", "mac", "--seed", "-1"], "seed must not be negative"),
         (["simulate", "mac", "--waveform", "x.png"], "writes waveforms as"),

@@ -49,6 +49,7 @@ def examine() -> list[Finding]:
         _look("icarus", "simulation", _simulator("icarus"), ""),
         _look("verilator", "simulation, long runs", _simulator("verilator"), ""),
         _look("opensta", "delay", _opensta, ""),
+        _look("python-sat", "proofs", _package("python-sat"), "pip install 'dintmac[proof]'"),
         _look(
             "safetensors", "real models", _package("safetensors"), "pip install 'dintmac[models]'"
         ),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import random
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from dintmac.synth.cache import Cache
 from dintmac.synth.cells import cells_of
 from dintmac.synth.liberty import Library, find_libraries
 from dintmac.synth.netlist import Netlist
+from dintmac.synth.proof import probes_of, prove_netlist
 from dintmac.synth.synthesis import synthesize
 
 
@@ -65,6 +68,51 @@ def netlist_of(ge_cells):
         return Netlist(modules, design.top, clock_gates=ge_cells.clock_gates)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def proofs_of(ge_cells):
+    """``proofs_of(configuration, mapped)``: all proofs of a mapped design."""
+
+    def run(configuration, mapped):
+        modules = {**ge_cells.models, **mapped.modules}
+        gates, probes = ge_cells.clock_gates, probes_of(configuration)
+        netlist = Netlist(modules, mapped.top, clock_gates=gates, probes=probes)
+        return list(prove_netlist(netlist, configuration))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def gate_faults(ge_cells):
+    """``gate_faults(mapped, part, count)``: netlists, each with an inverter before a gate.
+
+    The gate is of a module whose name has ``part`` in it.
+    """
+    models = ge_cells.models
+
+    def plant(mapped, part, count):
+        rng = random.Random(part)
+        places = [
+            (name, index, pin)
+            for name, module in sorted(mapped.modules.items())
+            if part in name
+            for index, cell in enumerate(module.cells)
+            if cell.kind in models and not any("DFF" in kind for kind in models[cell.kind].kinds)
+            for pin in sorted(models[cell.kind].inputs)
+        ]
+        for name, index, pin in rng.sample(places, count):
+            module = mapped.modules[name]
+            cell = module.cells[index]
+            pins = {"A": cell.pins[pin], "Y": (-1,)}
+            inverter = dataclasses.replace(cell, name="fault", kind="$_NOT_", pins=pins)
+            changed = dataclasses.replace(cell, pins={**cell.pins, pin: (-1,)})
+            cells = (*module.cells[:index], inverter, changed, *module.cells[index + 1 :])
+            faulty = dataclasses.replace(module, cells=cells)
+            what = f"{name}: inverter before {pin} of {cell.kind} {cell.name}"
+            yield what, dataclasses.replace(mapped, modules={**mapped.modules, name: faulty})
+
+    return plant
 
 
 @pytest.fixture(scope="session")
