@@ -192,8 +192,11 @@ class Record:
         return products_of(self.parameters)
 
     def to_json(self) -> dict[str, Any]:
-        """The record as JSON values."""
-        return asdict(self)
+        """The record as JSON values; without ``power_int8`` where there is none."""
+        values = asdict(self)
+        if self.power_int8 is None:
+            del values["power_int8"]
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Record:

@@ -118,6 +118,16 @@ def test_measured_energies_are_compared_and_shown(tmp_path):
     assert read_report(tmp_path / "report.json").records[0].power is not None
 
 
+def test_energies_of_both_modes_stand_side_by_side(tmp_path):
+    both = with_power(RECORDS[0])
+    both = replace(both, power_int8=replace(both.power, energy_per_mac_fj=987.0, data="others"))
+    write(tmp_path, [both])
+    row = table_row(text(tmp_path), "MAC, depth 16", both.format, both.architecture)
+    assert row[12] == f"{both.power.energy_per_mac_fj}; INT8 mode 987.0"
+    assert "at work on gaussian and others" in text(tmp_path)
+    assert read_report(tmp_path / "report.json").records == [both]
+
+
 def test_every_int8_architecture_stands_against_the_best_dint4(report):
     assert "### every INT8 architecture ÷ the best dINT4, area" in text(report)
     for cells in (("booth", "1.50× (strongest)"), ("behavioural", "2.10×")):

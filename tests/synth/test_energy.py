@@ -163,6 +163,21 @@ def test_records_have_the_energy_on_data_of_their_format(small, store):
     assert measure(MAC, small, data=other, store=store).power is None
 
 
+def test_an_element_for_two_precisions_has_an_energy_in_either_mode(small, store):
+    sizes = {"depth": 64, "lanes": 2, "outputs": 1}
+    design = Configuration("fused", DINT4, "", sizes)
+    data = {"dINT4": operands(DINT4), "INT8": operands(INT8)}
+    record = measure(design, small, data=data, store=store)
+    assert (record.power.macs, record.power_int8.macs) == (2, 1)
+    assert record.power_int8.energy_per_mac_fj > record.power.energy_per_mac_fj
+    assert record.power_int8.data_sha256 == data["INT8"].sha256
+    assert Record.from_json(record.to_json()) == record
+    # A record without the mode, or of a design that has none.
+    one_mode = measure(design, small, data={"dINT4": data["dINT4"]}, store=store)
+    assert one_mode == replace(record, power_int8=None)
+    assert measure(MAC, small, data=data, store=store).power_int8 is None
+
+
 def test_the_bundled_library_has_no_energy(ge, store):
     assert measure(MAC, ge, data={"dINT4": operands(DINT4)}, store=store).power is None
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.golden.matmul import matmul
 from dintmac.golden.workload import quantized
@@ -16,10 +17,14 @@ ELEMENT = Configuration("pe", DINT4, parameters={"depth": 64, "lanes": 4, "outpu
 DOT = Configuration("dot", DINT4, parameters={"depth": 64, "lanes": 4})
 
 
+def data_of(format):
+    rng = np.random.default_rng(0)
+    return quantized(rng.normal(size=(50, 24)), rng.normal(size=(10, 24)), format)
+
+
 @pytest.fixture
 def workload():
-    rng = np.random.default_rng(0)
-    return quantized(rng.normal(size=(50, 24)), rng.normal(size=(10, 24)), DINT4)
+    return data_of(DINT4)
 
 
 def units(workload, codes):
@@ -58,6 +63,54 @@ def test_chained_elements_add_up_whole_sums(workload, architecture):
         shadow = np.where(loads, inputs["i_weights"], shadow)
         activations = inputs["i_activations"].astype(np.int64)
     assert found > 1000
+
+
+def codes_of(element, format, nibbles):
+    """Codes of the weights that ports carry, shape (copies, outputs, products)."""
+    lanes = element.lanes // element.products(format)
+    every = np.arange(format.codes, dtype=np.uint8)
+    alike = np.repeat(every[:, np.newaxis], element.products(format), axis=1)
+    places = 16 ** np.arange(lanes)
+    code_of = np.empty(format.codes, dtype=np.uint8)
+    code_of[element.nibbles(format, alike)[:, :lanes] @ places] = every
+    return code_of[nibbles.reshape(*nibbles.shape[:-1], -1, lanes) @ places]
+
+
+@pytest.mark.parametrize(
+    ("format", "mode", "scale"), [(DINT4, DINT4, 1), (DINT4, INT8, 2), (INT4, INT8, 1)], ids=str
+)
+def test_chained_elements_for_two_precisions_add_up_whole_sums(format, mode, scale):
+    """In each mode, from what the ports carry; INT8 products count in units of the hardware."""
+    design = replace(ELEMENT, design="fused", format=format, architecture="")
+    element = design.build()
+    data = data_of(mode)
+    plan = stimulus(data, design, COPIES)
+    products = element.products(mode)
+    assert (plan.products, plan.macs) == (products, 2 * products)
+    whole = pairs(scale * matmul(data.activations, data.weights, mode))
+    blocks = 24 // products
+    last = np.arange(COPIES) % blocks == blocks - 1
+    width = element.o_partial_sums.shape().elem_shape.width
+    shadow = resident = lanes = None
+    found = 0
+    for cycle, inputs in enumerate(plan.cycles(VECTORS // 4)):
+        assert (inputs["i_int8"] == (mode == INT8)).all()
+        if cycle > 1:
+            codes = codes_of(element, mode, resident)
+            activations = lanes[:, :: element.lanes // products]
+            assert np.array_equal(element.lane_activations(mode, activations), lanes)
+            sums = np.einsum("cl,col->co", activations, units(data, codes)) * scale
+            sums += inputs["i_partial_sums"] + element.correction(mode, codes)
+            got = pairs(narrow(sums, width, Overflow.WRAP)[last])
+            assert got <= whole
+            found += len(got)
+        if cycle == 0:
+            shadow = resident = inputs["i_weights"]
+        swaps, loads = (inputs[p][:, np.newaxis, np.newaxis] == 1 for p in ("i_swap", "load"))
+        resident = np.where(swaps, shadow, resident)
+        shadow = np.where(loads, inputs["i_weights"], shadow)
+        lanes = inputs["i_activations"]
+    assert found > 200
 
 
 def test_each_cycle_has_its_share_of_loading_and_swapping(workload):
@@ -104,10 +157,13 @@ def test_formats_must_match(workload):
     other = replace(ELEMENT, format=INT8, architecture="")
     with pytest.raises(ValueError, match="the workload must be INT8 as the design is, not dINT4"):
         stimulus(workload, other, COPIES)
+    fused = replace(ELEMENT, design="fused", format=INT4, architecture="")
+    with pytest.raises(ValueError, match="the workload must be INT4 as the design is, not dINT4"):
+        stimulus(workload, fused, COPIES)
 
 
 def test_tiles_are_refused(workload):
-    with pytest.raises(ValueError, match="energy must be measured of a mac, a dot or a double"):
+    with pytest.raises(ValueError, match="energy must be measured of a mac, a dot, a fused or"):
         stimulus(workload, Configuration("tile", DINT4), COPIES)
 
 
