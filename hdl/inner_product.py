@@ -18,6 +18,10 @@ from dintmac.hdl.operands import operands_layout, term_constant, term_rows, term
 __all__ = ["GroupPartialProducts", "InnerProduct", "weights_layout"]
 
 
+#: When late bits arrive, in XOR delays.
+_LATE = 2
+
+
 def weights_layout(format: Format, lanes: int) -> data.ArrayLayout:
     """``lanes`` weight codes, lane 0 in the least significant bits."""
     return data.ArrayLayout(format.bits, lanes)
@@ -47,6 +51,7 @@ class GroupPartialProducts(wiring.Component):
             format, Signal(width), [Signal(format.bits) for _ in range(architecture.group)]
         )
         self.columns = tuple(column for column, _ in some.bits)
+        self.late = some.late
         self.constant = some.constant
         super().__init__(
             {
@@ -218,8 +223,9 @@ class InnerProduct(wiring.Component):
             m.d.comb += group.operands.eq(operands)
             for lane in range(size):
                 m.d.comb += group.weights[lane].eq(weights[i * size + lane])
-            for bit, column in zip(group.bits, group.columns, strict=True):
-                heap.add_bit(bit, column)
+            for number, (bit, column) in enumerate(zip(group.bits, group.columns, strict=True)):
+                # Added after those that are there, it spares the adders below it its glitches.
+                heap.add_bit(bit, column, arrival=_LATE if number in group.late else 0)
                 heap.add_constant(-1 << column if complements else 0)
             heap.add_constant(-group.constant if complements else group.constant)
 

@@ -144,7 +144,7 @@ def _add_slot(
     two = products.define("two", ~one & ~(high & middle))
     positive = products.define("positive", ~high & (middle | low))
     signed = _signed_operand(products, column, u, complement, positive, high)
-    products.subtract_selection([(one, signed, column), (two, signed, column + 1)])
+    products.subtract_selection([(one, signed, column), (two, signed, column + 1)], late=True)
 
 
 def _add_three_way_slot(
@@ -179,4 +179,6 @@ def _add_lowest_dint_slot(
     two = products.define("two", code[1] & ~code[0])
     negative = products.define("negative", code[1] | (denormal & code[0]))
     signed = _signed_operand(products, 0, u, complement, ~negative, negative)
-    products.subtract_selection([(denormal, signed, 0), (one, signed, 1), (two, signed, 2)])
+    products.subtract_selection(
+        [(denormal, signed, 0), (one, signed, 1), (two, signed, 2)], late=True
+    )

@@ -17,12 +17,14 @@ Leg = tuple[Value, Sequence[Value], int]
 class PartialProducts:
     """Weighted bits: Σ ``bit << column`` + ``constant``, in hardware units.
 
-    ``definitions`` hold the named signals that the bits are made of.
+    ``definitions`` hold the named signals that the bits are made of. ``late`` are the numbers of
+    bits that come after the others.
     """
 
     bits: list[tuple[int, Value]] = field(default_factory=list)
     constant: int = 0
     definitions: list[tuple[Signal, Value]] = field(default_factory=list)
+    late: set[int] = field(default_factory=set)
 
     def define(self, name: str, value: Value) -> Value:
         """A one-bit signal called ``name`` that carries ``value``."""
@@ -51,9 +53,14 @@ class PartialProducts:
         for column, bit in select(legs).items():
             self.add(column, bit)
 
-    def subtract_selection(self, legs: Sequence[Leg]) -> None:
-        """Subtract what the legs let pass, an unsigned number, as AND-OR-invert gates do."""
+    def subtract_selection(self, legs: Sequence[Leg], *, late: bool = False) -> None:
+        """Subtract what the legs let pass, an unsigned number, as AND-OR-invert gates do.
+
+        It is ``late`` where what they let pass comes from such gates itself.
+        """
         for column, bit in select(legs).items():
+            if late:
+                self.late.add(len(self.bits))
             self.add(column, ~bit)
             self.constant -= 1 << column
 
