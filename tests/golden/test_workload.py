@@ -43,7 +43,7 @@ def test_a_file_without_format_takes_the_one_that_is_given(tmp_path):
         ({"activations": np.zeros(3, dtype=np.int8)}, ValueError, "must have 2 axes"),
         ({"activations": np.zeros((0, 3), dtype=np.int8)}, ValueError, "must not be empty"),
         ({"format": None}, ValueError, "it names no format, so one must be given"),
-        ({"format": np.array("dint9000")}, ValueError, "format must be int2 to int8 or dint3"),
+        ({"format": np.array("dint9000")}, ValueError, "format must be int2 to int8, dint3"),
     ],
 )
 def test_a_file_with_wrong_content_is_refused(tmp_path, changes, error, message):
