@@ -9,8 +9,8 @@ An architecture cuts the lanes into groups of one or two. Of each group it makes
   added up once for all sums that share the activations.
 
 A *resident* architecture leaves a third part to whoever prepares the weights: its sums are off by
-a *correction* that depends on the weights alone. Only designs that keep their weights can use it,
-because there the correction is paid once for a weight set (docs/arithmetic.md).
+a *correction* that depends on the weights alone. Only where weights
+are known beforehand is it of use (docs/arithmetic.md, section 2).
 
 Architectures are chosen by name; ``behavioural`` makes no partial products, it leaves products and
 sums to the synthesis tool.
@@ -86,7 +86,7 @@ class Architecture:
 
     @property
     def is_resident(self) -> bool:
-        """Whether only designs that keep their weights can use it."""
+        """Whether its sums contain a correction, so that weights have to be known beforehand."""
         return self.group_correction is not None
 
     def as_added(self, value: Value) -> Value:
