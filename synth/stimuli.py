@@ -8,7 +8,9 @@ of the design works on a part of it of its own, as the hardware would:
 - ``pe`` keeps its weights for :data:`VECTORS` vectors, which are successive rows of the
   activations; the next weights are loaded while the last of them goes in, and swapped with the
   first of the next. Partial sums are those that all lanes before it would have handed on;
-- ``fused`` does the same, in the mode that the format of the data asks for.
+- ``fused`` does the same, in the mode that the format of the data asks for;
+- ``tile`` as well, with sums of all its rows; the next weights are loaded, a row a cycle, before
+  the vector that swaps.
 
 The copies are spread evenly over this period, so that every cycle has as much loading and swapping
 as the whole.
@@ -16,7 +18,8 @@ as the whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,8 +61,8 @@ class Stimulus:
         Cycles before the registers hold what they would in long operation.
     products : int
         Products in a sum of a cycle.
-    macs : int
-        Multiply-accumulate operations of a cycle.
+    sums : int
+        Sums of a cycle.
     """
 
     workload: Workload
@@ -67,29 +70,30 @@ class Stimulus:
     copies: int
     warm_up: int
     products: int
-    macs: int
+    sums: int
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulate operations of a cycle."""
+        return self.products * self.sums
 
     def cycles(self, count: int) -> Iterator[Inputs]:
         """Values of every input port in ``warm_up + count`` cycles, each of shape (copies, …)."""
-        inputs = _element_inputs if _is_element(self.configuration) else _dot_product_inputs
+        inputs = _INPUTS[self.configuration.design]
         return (inputs(self, cycle) for cycle in range(self.warm_up + count))
-
-    def size(self, name: str) -> int:
-        """A parameter of the design; designs without it have one."""
-        return self.configuration.parameters.get(name, 1)
 
 
 def measurable(configuration: Configuration) -> bool:
     """Whether there are stimuli for a design.
 
-    They are for ``mac``, ``dot``, ``fused``, and ``pe`` if double-buffered.
+    There are none for those without double buffers, and for tiles that take longer than
+    :data:`VECTORS` vectors to load and to swap a set of weights.
     """
-    is_buffered = bool(configuration.parameters.get("double_buffered", 1))
-    return configuration.design in ("mac", "dot") or (_is_element(configuration) and is_buffered)
-
-
-def _is_element(configuration: Configuration) -> bool:
-    return configuration.design in ("pe", "fused")
+    if configuration.design == "tile":
+        sizes = configuration.parameters
+        if 2 * sizes["rows"] + sizes["columns"] + 2 > VECTORS:
+            return False
+    return bool(configuration.parameters.get("double_buffered", 1))
 
 
 def stimulus(workload: Workload, configuration: Configuration, copies: int) -> Stimulus:
@@ -105,7 +109,7 @@ def stimulus(workload: Workload, configuration: Configuration, copies: int) -> S
     sizes = configuration.parameters
     if not measurable(configuration):
         raise ValueError(
-            "energy must be measured of a mac, a dot, a fused or a double-buffered pe, "
+            "energy must be measured of a design with double buffers and few rows, "
             f"not of {configuration.name}"
         )
     is_fused = configuration.design == "fused"
@@ -114,18 +118,27 @@ def stimulus(workload: Workload, configuration: Configuration, copies: int) -> S
             f"the workload must be {configuration.format.name} as the design is, "
             f"not {workload.format.name}"
         )
-    element = configuration.build()
-    products = element.products(workload.format) if is_fused else sizes.get("lanes", 1)
+    design = configuration.build()
+    products = design.products(workload.format) if is_fused else _size(sizes, "rows", "lanes")
+    sums = _size(sizes, "columns", "outputs")
     outputs, depth = workload.weights.shape
-    if outputs < sizes.get("outputs", 1) or not products <= depth <= sizes["depth"]:
+    if outputs < sums or not products <= depth <= sizes["depth"]:
         raise ValueError(
             f"weights must fill the design and not exceed its depth, not have shape "
             f"{workload.weights.shape}"
         )
-    macs = products * sizes.get("outputs", 1)
     # Load and swap, or whole sums, and what is under way.
-    warm_up = element.latency + (2 if _is_element(configuration) else depth // products + 1)
-    return Stimulus(workload, configuration, copies, warm_up, products, macs)
+    if configuration.design == "tile":
+        first = 3 * design.rows + 1 + design.latency
+    else:
+        first = 2 if configuration.design in ("pe", "fused") else depth // products + 1
+    warm_up = first + design.latency
+    return Stimulus(workload, configuration, copies, warm_up, products, sums)
+
+
+def _size(sizes: Mapping[str, int], *names: str) -> int:
+    """The product of those sizes that a design has."""
+    return math.prod(sizes.get(name, 1) for name in names)
 
 
 def _spread(stimulus: Stimulus, period: int) -> NDArray[np.int64]:
@@ -158,7 +171,7 @@ def _dot_product_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
     }
 
 
-# Processing elements
+# Processing elements and tiles
 
 
 def _element_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
@@ -190,11 +203,43 @@ def _element_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
     }
 
 
+def _tile_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
+    """Sets are loaded, from the last row to the first, in the cycles before they are swapped."""
+    tile = stimulus.configuration.build()
+    copies = np.arange(stimulus.copies)
+    flag = np.ones(stimulus.copies, dtype=np.uint8)
+    # A first set is swapped in all copies at once, and stays until each has loaded its next whole.
+    first_swap = tile.rows + 1
+    free = first_swap + tile.latency
+    spread = _spread(stimulus, VECTORS)
+    position = spread + max(cycle, free + tile.rows - 1)
+    # Cycles since a set's first row: a row in each, then the swap.
+    window = (spread + cycle + tile.rows) % VECTORS
+    begun = cycle - window >= free
+    load, swap = begun & (window < tile.rows), begun & (window == tile.rows)
+    wanted, row = spread + cycle + tile.rows, (tile.rows - 1 - window) % tile.rows
+    if cycle <= first_swap:
+        load, swap = flag * (0 < cycle < first_swap), flag * (cycle == first_swap)
+        wanted, row = position, flag * ((tile.rows - cycle) % tile.rows)
+    weights = _element_weights(stimulus, wanted)
+    weights = weights.reshape(stimulus.copies, stimulus.sums, tile.rows, tile.lanes)
+    return {
+        "rst": flag * (cycle == 0),
+        "i_valid": flag * (cycle >= first_swap),
+        "i_weight_valid": load.astype(np.uint8),
+        "o_ready": flag,
+        "i_swap": swap.astype(np.uint8),
+        "i_weight_weights": weights[copies, :, row],
+        "i_activations": _element_activations(stimulus, position),
+        "i_partial_sums": _element_partial_sums(stimulus, position),
+    }
+
+
 def _blocks(
     stimulus: Stimulus, position: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First row and first column of the weights that each copy holds."""
-    lanes, outputs = stimulus.products, stimulus.size("outputs")
+    lanes, outputs = stimulus.products, stimulus.sums
     rows, columns = (
         stimulus.workload.weights.shape[0] // outputs,
         stimulus.workload.weights.shape[1] // lanes,
@@ -211,7 +256,7 @@ def _tokens(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.int64
 
 def _element_weights(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.uint8]:
     first_row, first_column = _blocks(stimulus, position)
-    rows = first_row[:, np.newaxis] + np.arange(stimulus.size("outputs"))
+    rows = first_row[:, np.newaxis] + np.arange(stimulus.sums)
     columns = first_column[:, np.newaxis] + np.arange(stimulus.products)
     weights: NDArray[np.uint8]
     weights = stimulus.workload.weights[rows[:, :, np.newaxis], columns[:, np.newaxis]]
@@ -231,7 +276,7 @@ def _element_partial_sums(stimulus: Stimulus, position: NDArray[np.int64]) -> ND
     workload, lanes = stimulus.workload, stimulus.products
     element = stimulus.configuration.build()
     first_row, first_column = _blocks(stimulus, position)
-    rows = first_row[:, np.newaxis] + np.arange(stimulus.size("outputs"))
+    rows = first_row[:, np.newaxis] + np.arange(stimulus.sums)
     columns = workload.depth // lanes
     blocks = workload.weights[:, : columns * lanes].reshape(-1, columns, lanes)
     if stimulus.configuration.design == "fused":
@@ -247,5 +292,16 @@ def _element_partial_sums(stimulus: Stimulus, position: NDArray[np.int64]) -> ND
     sums = np.einsum("ck,cok->co", activations, units[rows])
     to_come = corrections[:, ::-1].cumsum(axis=1)[:, ::-1]
     sums -= to_come[rows, first_column[:, np.newaxis] // lanes]
-    width = element.o_partial_sums.shape().elem_shape.width
+    width = workload.format.accumulator_bits(stimulus.configuration.parameters["depth"])
+    if stimulus.configuration.design == "fused":
+        width = element.o_partial_sums.shape().elem_shape.width
     return narrow(sums, width, Overflow.WRAP)
+
+
+_INPUTS = {
+    "mac": _dot_product_inputs,
+    "dot": _dot_product_inputs,
+    "pe": _element_inputs,
+    "fused": _element_inputs,
+    "tile": _tile_inputs,
+}

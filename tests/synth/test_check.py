@@ -93,7 +93,7 @@ def stuck_at(cell, value, outputs):
 
 def inverted_input(cell, pin):
     """An inverter before one pin."""
-    net = f"fault {cell.name}"
+    net = -1
     before = dataclasses.replace(
         cell, name=f"{cell.name}_fault", kind="$_NOT_", pins={"A": cell.pins[pin], "Y": (net,)}
     )

@@ -162,9 +162,51 @@ def test_formats_must_match(workload):
         stimulus(workload, fused, COPIES)
 
 
-def test_tiles_are_refused(workload):
-    with pytest.raises(ValueError, match="energy must be measured of a mac, a dot, a fused or"):
-        stimulus(workload, Configuration("tile", DINT4), COPIES)
+TILE = replace(ELEMENT, design="tile", parameters=ELEMENT.parameters | {"rows": 3, "columns": 2})
+
+
+@pytest.mark.parametrize("architecture", ["digits", "digits_folded"])
+def test_tiles_load_swap_and_add_up_whole_sums(workload, architecture):
+    """By the tile's rules, from what the ports carry: no row and no vector has to wait."""
+    design = replace(TILE, parameters=TILE.parameters | {"outputs": 5}, architecture=architecture)
+    tile = design.build()
+    plan = stimulus(workload, design, COPIES)
+    assert (plan.products, plan.sums, plan.macs) == (12, 10, 120)
+    whole = {tuple(sums) for sums in matmul(workload.activations, workload.weights, DINT4)}
+    last = np.arange(COPIES) % 2 == 1
+    shadow = np.zeros((COPIES, 10, 3, 4), dtype=np.uint8)
+    resident, rows = shadow, np.zeros(COPIES, dtype=int)
+    swapped = np.full(COPIES, -99)
+    found = swaps = 0
+    for cycle, inputs in enumerate(plan.cycles(VECTORS + 10)):
+        load, swap = inputs["i_weight_valid"] == 1, inputs["i_swap"] == 1
+        assert (rows[swap] == 3).all()
+        assert (rows[load] < 3).all()
+        assert (cycle - swapped[load | swap] > 3 + 2 - 1).all()
+        resident = np.where(swap[:, np.newaxis, np.newaxis, np.newaxis], shadow, resident)
+        row = inputs["i_weight_weights"].reshape(COPIES, 10, 1, 4)
+        shifted = np.concatenate([row, shadow[:, :, :-1]], axis=2)
+        shadow = np.where(load[:, np.newaxis, np.newaxis, np.newaxis], shifted, shadow)
+        rows = np.where(swap, 0, rows + load)
+        swapped = np.where(swap, cycle, swapped)
+        swaps += swap.sum() if cycle >= plan.warm_up else 0
+        if (inputs["i_valid"] == 0).any():
+            continue
+        codes = resident.reshape(COPIES, 10, 12)
+        sums = np.einsum("cl,col->co", inputs["i_activations"], units(workload, codes))
+        sums += inputs["i_partial_sums"] + tile.correction(codes)
+        got = {tuple(own) for own in sums[last]}
+        assert got <= whole
+        found += len(got)
+    assert found > 1000
+    assert swaps == pytest.approx(COPIES * (VECTORS + 10) / VECTORS, abs=2)
+
+
+@pytest.mark.parametrize("sizes", [{"double_buffered": 0}, {"rows": 70}])
+def test_designs_without_stimuli_are_refused(workload, sizes):
+    design = replace(TILE, parameters=TILE.parameters | sizes | {"depth": 4096})
+    with pytest.raises(ValueError, match="energy must be measured of a design with double buffers"):
+        stimulus(workload, design, COPIES)
 
 
 @pytest.mark.parametrize("sizes", [{"lanes": 32}, {"outputs": 16}, {"depth": 16}])
