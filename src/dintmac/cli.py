@@ -256,10 +256,8 @@ def _growth_configurations(formats: list[Format]) -> list[Configuration]:
     sizes: list[tuple[str, dict[str, int]]] = [
         ("dot", {"lanes": 4}),
         ("dot", {"lanes": 64}),
-        ("pe", {"lanes": 4, "outputs": 1}),
         ("pe", {"lanes": 16, "outputs": 1}),
         ("pe", {"lanes": 32, "outputs": 8}),
-        ("pe", {"lanes": 64, "outputs": 8}),
         ("pe", {"lanes": 16, "outputs": 1, "double_buffered": 0}),
         ("pe", {"lanes": 16, "outputs": 4, "double_buffered": 0}),
     ]
