@@ -267,6 +267,8 @@ def _growth_configurations(formats: list[Format]) -> list[Configuration]:
         for format in formats
         for architecture in architectures_of(format, resident=True)
         if architecture.is_resident
+        and architecture.name != "r4n"
+        and (architecture.name != "fip" or design == "pe")
     ]
 
 

@@ -113,7 +113,7 @@ def test_measured_energies_are_compared_and_shown(tmp_path):
     write(tmp_path, [with_power(r) for r in RECORDS[:4]])
     assert {path.name for path in tmp_path.iterdir()} == set(FILES)
     assert "the energy of INT8 booth is 1.50× that of dINT4 digits" in text(tmp_path)
-    assert table_row(text(tmp_path), "MAC, depth 16", "dINT4", "digits")[12] == "200.0"
+    assert table_row(text(tmp_path), "MAC, depth 16", "dINT4", "digits")[13] == "200.0"
     assert "ge, energy per MAC, fJ, split into clock" in text(tmp_path)
     assert read_report(tmp_path / "report.json").records[0].power is not None
 
@@ -123,9 +123,17 @@ def test_energies_of_both_modes_stand_side_by_side(tmp_path):
     both = replace(both, power_int8=replace(both.power, energy_per_mac_fj=987.0, data="others"))
     write(tmp_path, [both])
     row = table_row(text(tmp_path), "MAC, depth 16", both.format, both.architecture)
-    assert row[12] == f"{both.power.energy_per_mac_fj}; INT8 mode 987.0"
+    assert row[13] == f"{both.power.energy_per_mac_fj}; INT8 mode 987.0"
     assert "at work on gaussian and others" in text(tmp_path)
     assert read_report(tmp_path / "report.json").records == [both]
+
+
+def test_throughput_per_area_is_that_of_the_shortest_period(tmp_path):
+    timed = replace(RECORDS[0], area=500.0, area_unit="µm²", delay_ns=2.0, delay_missing="")
+    write(tmp_path, [timed])
+    row = table_row(text(tmp_path), "MAC, depth 16", timed.format, timed.architecture)
+    # One product in 2 ns and 500 µm².
+    assert row[12] == "1,000"
 
 
 def test_every_int8_architecture_stands_against_the_best_dint4(report):
@@ -161,6 +169,7 @@ def test_a_row_has_every_number_of_its_record(report):
         "1,234",  # flip-flops
         "—",  # no target
         "—",  # no delay
+        "—",  # nor throughput
         "—",  # no energy
         "1.50× INT8 booth; 0.95× INT4 digits",
         "simulated",
