@@ -30,7 +30,7 @@ from dintmac.reports.schema import check_type
 from dintmac.reports.tables import baseline_tables, library_table, ratio_table
 from dintmac.synth.cache import Cache, CacheError, key_of
 from dintmac.synth.ratios import Ratio, Variant
-from dintmac.synth.records import Record
+from dintmac.synth.records import PARALLEL, Record
 
 __all__ = ["FILES", "Report", "check_folder", "read_report", "summary", "write_report"]
 
@@ -168,7 +168,8 @@ def _from_json(content: Any) -> Report:
         check_type(f"records[{i}]", record, Record)
         _check_positive(f"records[{i}].area", record.area)
         for name, size in record.parameters.items():
-            _check_positive(f"records[{i}].parameters.{name}", size)
+            if name in PARALLEL:
+                _check_positive(f"records[{i}].parameters.{name}", size)
     for i, ratio in enumerate(report.ratios):
         check_type(f"ratios[{i}]", ratio, Ratio)
         _check_positive(f"ratios[{i}].ratio", ratio.ratio)

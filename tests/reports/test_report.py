@@ -128,6 +128,12 @@ def test_energies_of_both_modes_stand_side_by_side(tmp_path):
     assert read_report(tmp_path / "report.json").records == [both]
 
 
+def test_single_buffers_are_read_again(tmp_path):
+    single = replace(RECORDS[0], parameters={"depth": 16, "double_buffered": 0})
+    write(tmp_path, [single])
+    assert read_report(tmp_path / "report.json").records == [single]
+
+
 def test_throughput_per_area_is_that_of_the_shortest_period(tmp_path):
     timed = replace(RECORDS[0], area=500.0, area_unit="µm²", delay_ns=2.0, delay_missing="")
     write(tmp_path, [timed])

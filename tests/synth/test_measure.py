@@ -70,7 +70,7 @@ def test_a_record_comes_from_the_cache_without_export(record, ge, store, monkeyp
 
 @pytest.mark.parametrize("damage", ["", "{}", '{"area": 1}'])
 def test_a_damaged_record_is_measured_again(record, ge, store, damage):
-    path = store._path(room._key(MAC, ge, None, None))
+    path = store._path(room._key(MAC, ge, None, (None, None)))
     path.write_text(damage)
     assert cached(MAC, ge, store=store) is None
     assert measure(MAC, ge, store=store) == record
@@ -79,18 +79,19 @@ def test_a_damaged_record_is_measured_again(record, ge, store, damage):
 
 def test_what_an_area_depends_on_is_in_the_key(ge, monkeypatch):
     keys = {
-        room._key(MAC, ge, None, None),
-        room._key(Configuration("mac", DINT4, parameters={"depth": 65}), ge, None, None),
-        room._key(Configuration("mac", DINT4, "behavioural", SMALL), ge, None, None),
-        room._key(Configuration("mac", INT4, parameters=SMALL), ge, None, None),
-        room._key(MAC, dataclasses.replace(ge, sha256="0"), None, None),
-        room._key(MAC, ge, 1.5, None),
-        room._key(MAC, ge, None, gaussian(DINT4)),
+        room._key(MAC, ge, None, (None, None)),
+        room._key(Configuration("mac", DINT4, parameters={"depth": 65}), ge, None, (None, None)),
+        room._key(Configuration("mac", DINT4, "behavioural", SMALL), ge, None, (None, None)),
+        room._key(Configuration("mac", INT4, parameters=SMALL), ge, None, (None, None)),
+        room._key(MAC, dataclasses.replace(ge, sha256="0"), None, (None, None)),
+        room._key(MAC, ge, 1.5, (None, None)),
+        room._key(MAC, ge, None, (gaussian(DINT4), None)),
+        room._key(MAC, ge, None, (gaussian(DINT4), gaussian(INT8))),
     }
     for name in ("tools", "_sources_sha256"):
         monkeypatch.setattr(room, name, lambda: {"other": "1"})
-        keys.add(room._key(MAC, ge, None, None))
-    assert len(keys) == 9
+        keys.add(room._key(MAC, ge, None, (None, None)))
+    assert len(keys) == 10
 
 
 def test_records_come_in_the_order_of_the_jobs_however_many_work(ge, tmp_path):
