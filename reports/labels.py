@@ -34,9 +34,7 @@ def design_title(design: str, parameters: Mapping[str, int]) -> str:
     """A design and its sizes, such as ``dot product, 16 lanes, depth 4096``."""
     sizes = [f"{parameters[name]} {name}" for name in PARALLEL if name in parameters]
     others = [
-        f"{name.replace('_', ' ')} {value}"
-        for name, value in sorted(parameters.items())
-        if name not in PARALLEL
+        _option(name, value) for name, value in sorted(parameters.items()) if name not in PARALLEL
     ]
     return ", ".join([design_name(design), *sizes, *others])
 
@@ -51,11 +49,17 @@ def short_title(design: str, parameters: Mapping[str, int]) -> str:
     """A design and its sizes for a crowded axis, such as ``pe 16×4``; options by their names."""
     sizes = "×".join(str(parameters[name]) for name in PARALLEL if name in parameters)
     options = [
-        f"{name.replace('_', ' ')} {value}"
+        _option(name, value)
         for name, value in sorted(parameters.items())
         if name not in (*PARALLEL, "depth")
     ]
     return " ".join([design, *([sizes] if sizes else []), *options])
+
+
+def _option(name: str, value: int) -> str:
+    if (name, value) == ("double_buffered", 0):
+        return "single-buffered"
+    return f"{name.replace('_', ' ')} {value}"
 
 
 def netlist(side: Record | Variant) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from dintmac.reports.comparisons import Comparison, metric_of
 from dintmac.reports.grouping import gathered, grouped
@@ -140,7 +140,7 @@ class GrowthPanel:
     places: tuple[str, ...]
     series: tuple[str, ...]
     lines: tuple[tuple[str, tuple[float | None, ...]], ...]
-    span: tuple[float, float]
+    span: tuple[float, float] = (1.0, 2.0)
 
     @property
     def text(self) -> str:
@@ -182,15 +182,15 @@ Panel = DotPanel | BarPanel | LinePanel | GrowthPanel | FrontPanel
 def growth_panels(ratios: Sequence[Ratio]) -> list[GrowthPanel]:
     """How ratios of areas grow with the size of the design: a panel for each library."""
     areas = [r for r in ratios if metric_of(r) == "area" and r.baseline.format == "INT8"]
-    shown = [r.ratio for r in areas if r.strongest or "booth" in _name(r)]
-    span = (min(shown, default=1.0), max(shown, default=1.0))
-    return [
-        _growth_panel(library, group, span)
+    panels = [
+        _growth_panel(library, group)
         for library, group in grouped(areas, lambda r: r.library).items()
     ]
+    values = [v for panel in panels for _, line in panel.lines for v in line if v is not None]
+    return [replace(panel, span=(min(values), max(values))) for panel in panels]
 
 
-def _growth_panel(library: str, ratios: Sequence[Ratio], span: tuple[float, float]) -> GrowthPanel:
+def _growth_panel(library: str, ratios: Sequence[Ratio]) -> GrowthPanel:
     designs = grouped(ratios, _place)
     places = [place for group in grouped(ratios, _series).values() for place in _by_size(group)]
     lines = {
@@ -207,7 +207,6 @@ def _growth_panel(library: str, ratios: Sequence[Ratio], span: tuple[float, floa
             (name, tuple(_least(filter(chosen, designs[place])) for place in places))
             for name, chosen in lines.items()
         ),
-        span=span,
     )
 
 

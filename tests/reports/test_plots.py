@@ -96,7 +96,7 @@ def test_growth_orders_sizes_within_designs_and_keeps_single_buffers_apart():
         areas("b", "pe", 1.9, lanes=16, outputs=4),
     ]
     first, second = growth_panels(ratios)
-    assert first.places == ("dot 4", "dot 16", "pe 16×4", "pe 16×4 double buffered 0")
+    assert first.places == ("dot 4", "dot 16", "pe 16×4", "pe 16×4 single-buffered")
     assert len(set(first.series)) == 3
     assert dict(first.lines)["smallest INT8 ÷ dINT4"] == (1.4, 1.6, 1.8, 1.7)
     assert first.span == second.span == (1.4, 1.9)
