@@ -176,11 +176,13 @@ def _add_report(verbs: Verbs) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from dintmac.hdl.designs import DESIGNS
     from dintmac.reports.report import check_folder, summary, write_report
     from dintmac.synth.check import CheckError
     from dintmac.synth.liberty import find_libraries
     from dintmac.synth.measure import measure_all, tools
     from dintmac.synth.ratios import ratios_of
+    from dintmac.synth.records import products_of
 
     if options.jobs < 1:
         raise ValueError(f"jobs must be positive, not {options.jobs}")
@@ -193,6 +195,8 @@ def _report(options: argparse.Namespace) -> int:
     )
     if options.growth:
         configurations += _growth_configurations(formats)
+        designs = list(DESIGNS)
+        configurations.sort(key=lambda c: (designs.index(c.design), products_of(c.parameters)))
     data = _report_data(options.workload, formats)
     targets = {library: _targets(options.target_delay, library) for library in libraries}
     if options.target_delay and not any(len(t) > 1 for t in targets.values()):
