@@ -32,7 +32,7 @@ def design_name(design: str) -> str:
 
 def design_title(design: str, parameters: Mapping[str, int]) -> str:
     """A design and its sizes, such as ``dot product, 16 lanes, depth 4096``."""
-    sizes = [f"{parameters[name]} {name}" for name in PARALLEL if name in parameters]
+    sizes = [plural(parameters[n], n.removesuffix("s")) for n in PARALLEL if n in parameters]
     others = [
         _option(name, value) for name, value in sorted(parameters.items()) if name not in PARALLEL
     ]
