@@ -211,6 +211,9 @@ def _unwind(number: int, frame: object) -> None:
 
 
 def _work(job: Job, data: Data | None, store: Cache) -> Record:
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_IGN:
+        # What was raised while the pool sent the last answer off is lost.
+        os._exit(1)
     try:
         return measure(*job, data=data, store=store)
     except SystemExit:
