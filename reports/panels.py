@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from dintmac.reports.comparisons import Comparison, metric_of
@@ -254,8 +255,9 @@ def ratio_panels(comparisons: Sequence[Comparison]) -> list[DotPanel]:
 
 
 def area_panels(records: Sequence[Record]) -> list[BarPanel]:
-    """Areas per MAC: a panel for each library, all with the same parts."""
-    splits = [(r, "", _scaled(asdict(r.area_split), r.products_per_cycle)) for r in records]
+    """Areas per MAC of each format's smallest netlist: a panel for each library."""
+    smallest = _best(records, lambda r: r.area)
+    splits = [(r, "", _scaled(asdict(r.area_split), r.products_per_cycle)) for r in smallest]
     return [
         _bar_panel(library, f"area per MAC, {group[0][0].area_unit}", group, _AREAS)
         for library, group in grouped(splits, lambda item: item[0].library).items()
@@ -263,10 +265,10 @@ def area_panels(records: Sequence[Record]) -> list[BarPanel]:
 
 
 def energy_panels(records: Sequence[Record]) -> list[BarPanel]:
-    """Energies per MAC: a panel for each library."""
+    """Energies per MAC of each format's least hungry netlist: a panel for each library."""
     splits = [
         (r, mode, _scaled(power.split_fj, 1))
-        for r in records
+        for r in _best(records, lambda r: r.power.energy_per_mac_fj if r.power else math.inf)
         for mode, power in (("", r.power), (", INT8 mode", r.power_int8))
         if power is not None
     ]
@@ -274,6 +276,15 @@ def energy_panels(records: Sequence[Record]) -> list[BarPanel]:
         _bar_panel(library, "energy per MAC, fJ", group, _ENERGIES)
         for library, group in grouped(splits, lambda item: item[0].library).items()
     ]
+
+
+def _best(records: Sequence[Record], value: Callable[[Record], float]) -> list[Record]:
+    """Of each library, design, format and target delay the record of the least value."""
+    groups = grouped(
+        records,
+        lambda r: (r.library, design_title(r.design, r.parameters), r.format, r.target_delay_ns),
+    )
+    return [min(group, key=value) for group in groups.values()]
 
 
 def _bar_panel(
