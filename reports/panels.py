@@ -246,7 +246,9 @@ def ratio_panels(comparisons: Sequence[Comparison]) -> list[DotPanel]:
             title=comparison.title,
             axis=f"{comparison.metric} of {comparison.baseline} ÷ "
             f"{comparison.metric} of {comparison.candidate}",
-            dots=tuple(_dot(comparison, ratio) for ratio in comparison.ratios),
+            dots=tuple(
+                gathered([_dot(comparison, r) for r in comparison.ratios], lambda d: d.heading)
+            ),
             span=(min(values), max(values)),
             published=comparison.published,
         )

@@ -9,7 +9,8 @@ import sys
 import matplotlib
 import pytest
 
-from dintmac.reports.panels import Bar, BarPanel, Dot, DotPanel, growth_panels
+from dintmac.reports.comparisons import compare
+from dintmac.reports.panels import Bar, BarPanel, Dot, DotPanel, growth_panels, ratio_panels
 from dintmac.reports.plots import darkened, draw
 from dintmac.synth.ratios import Ratio, Variant
 
@@ -100,3 +101,13 @@ def test_growth_orders_sizes_within_designs_and_keeps_single_buffers_apart():
     assert len(set(first.series)) == 3
     assert dict(first.lines)["smallest INT8 ÷ dINT4"] == (1.4, 1.6, 1.8, 1.7)
     assert first.span == second.span == (1.4, 1.9)
+
+
+def test_ratios_of_one_design_stand_under_one_heading():
+    ratios = [
+        areas(library, "dot", 1.5, lanes=lanes) for library in ("a", "b") for lanes in (4, 16)
+    ]
+    (panel,) = ratio_panels(compare(ratios))
+    assert [dot.heading for dot in panel.dots] == 2 * ["dot product, 4 lanes"] + 2 * [
+        "dot product, 16 lanes"
+    ]
