@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from numpy.typing import NDArray
 
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
@@ -23,11 +21,12 @@ from dintmac.hdl.hierarchy import place
 from dintmac.hdl.inner_product import InnerProduct, weights_layout
 from dintmac.hdl.operands import Operands, activations_layout
 from dintmac.hdl.pipeline import register
+from dintmac.hdl.prepared_weights import PreparedWeights
 
 __all__ = ["DotProduct"]
 
 
-class DotProduct(wiring.Component):
+class DotProduct(PreparedWeights, wiring.Component):
     """Adds ``lanes`` products a cycle and accumulates them from ``first`` to ``last``.
 
     Two stages: input registers, then products, adder and accumulator; parameters add up to three.
@@ -38,7 +37,7 @@ class DotProduct(wiring.Component):
 
     With a resident architecture, a sum also contains the :meth:`correction` of all its weights,
     and wraps: who knows the weights beforehand subtracts it, modulo the width, with the bias that
-    is added to the sum (docs/arithmetic.md, section 2).
+    is added to the sum (docs/arithmetic.md, section 2). Weights come as :meth:`stored` gives them.
 
     Parameters
     ----------
@@ -153,26 +152,6 @@ class DotProduct(wiring.Component):
     def latency(self) -> int:
         """Cycles from the transfer of ``last`` to a valid sum."""
         return 2 + self._operand_register + bool(self._tree_register) + self._carry_save
-
-    def correction(self, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """What the weights of a transfer add to a sum besides their products.
-
-        Parameters
-        ----------
-        codes : uint8, shape (…, lanes)
-
-        Returns
-        -------
-        int64, shape (…), in hardware units; nought for an architecture that is not resident.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If ``codes`` are no codes of the format, or not of ``lanes`` lanes.
-        """
-        if codes.shape[-1] != self._lanes:
-            raise ValueError(f"codes must be of {self._lanes} lanes, not {codes.shape[-1]}")
-        return self._architecture.correction(self._format, codes)
 
     def elaborate(self, platform):
         m = Module()

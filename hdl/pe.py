@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from numpy.typing import NDArray
 
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
@@ -22,11 +20,12 @@ from dintmac.hdl.hierarchy import place
 from dintmac.hdl.inner_product import InnerProduct, weights_layout
 from dintmac.hdl.operands import Operands, activations_layout
 from dintmac.hdl.pipeline import register
+from dintmac.hdl.prepared_weights import PreparedWeights
 
 __all__ = ["ProcessingElement"]
 
 
-class ProcessingElement(wiring.Component):
+class ProcessingElement(PreparedWeights, wiring.Component):
     """``outputs`` dot products of ``lanes`` resident weights with one vector of activations.
 
     Activations pass from ``i`` to ``o`` (to the next column) in one cycle. Their partial sums enter
@@ -45,7 +44,7 @@ class ProcessingElement(wiring.Component):
 
     With a resident architecture, ``o_partial_sums`` also contains :meth:`correction` of the
     weights, which whoever prepares them subtracts from the first partial sum, the bias
-    (docs/arithmetic.md, section 2).
+    (docs/arithmetic.md, section 2). Weights are loaded as :meth:`stored` gives them.
 
     Sums of up to ``depth`` products are exact: partial sums are ``format.accumulator_bits(depth)``
     wide (docs/dint.md, section 4).
@@ -182,26 +181,6 @@ class ProcessingElement(wiring.Component):
     def swap_delay(self) -> int:
         """Enabled cycles from a vector with ``i_swap`` to the one that takes the shadow weights."""
         return self._operand_register
-
-    def correction(self, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """What resident weights add to a sum besides their products.
-
-        Parameters
-        ----------
-        codes : uint8, shape (…, lanes)
-
-        Returns
-        -------
-        int64, shape (…), in hardware units; nought for an architecture that is not resident.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If ``codes`` are no codes of the format, or not of ``lanes`` lanes.
-        """
-        if codes.shape[-1] != self._lanes:
-            raise ValueError(f"codes must be of {self._lanes} lanes, not {codes.shape[-1]}")
-        return self._architecture.correction(self._format, codes)
 
     def elaborate(self, platform):
         m = Module()

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from amaranth.hdl import Module, Signal, ValueCastable, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from numpy.typing import NDArray
 
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
@@ -19,11 +17,12 @@ from dintmac.hdl.inner_product import weights_layout
 from dintmac.hdl.operands import activations_layout
 from dintmac.hdl.pe import ProcessingElement
 from dintmac.hdl.pipeline import register
+from dintmac.hdl.prepared_weights import PreparedWeights
 
 __all__ = ["WeightStationaryTile"]
 
 
-class WeightStationaryTile(wiring.Component):
+class WeightStationaryTile(PreparedWeights, wiring.Component):
     """Multiplies a stream of activation vectors by a resident matrix of weights.
 
     Each transfer of ``i`` carries ``rows × lanes`` activations and ``columns × outputs`` partial
@@ -185,30 +184,6 @@ class WeightStationaryTile(wiring.Component):
     def double_buffered(self) -> bool:
         """Whether the next weights can be loaded while these are in use."""
         return self._double_buffered
-
-    def correction(self, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """What resident weights add to a sum besides their products.
-
-        Parameters
-        ----------
-        codes : uint8, shape (…, rows × lanes)
-            Of all weights of a sum, those that fill up a tile included.
-
-        Returns
-        -------
-        int64, shape (…), in hardware units; nought for an architecture that is not resident.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If ``codes`` are no codes of the format, or not of ``rows × lanes`` lanes.
-        """
-        lanes = self._rows * self._lanes
-        if codes.shape[-1] != lanes:
-            raise ValueError(f"codes must be of {lanes} lanes, not {codes.shape[-1]}")
-        rows = codes.reshape(*codes.shape[:-1], self._rows, self._lanes)
-        total: NDArray[np.int64] = self._architecture.correction(self._format, rows).sum(axis=-1)
-        return total
 
     def elaborate(self, platform):
         m = Module()

@@ -32,7 +32,7 @@ class DotProductModel:
 
     def __init__(self, configuration: Configuration, ports: Mapping[str, Port]) -> None:
         self._format = configuration.format
-        self._correction = configuration.build().correction
+        self._design = configuration.build()
         self._ports = ports
         self._inputs: list[Payload] = []
 
@@ -48,9 +48,10 @@ class DotProductModel:
         inputs = self._inputs[: ends[-1] + 1]
         self._inputs = self._inputs[ends[-1] + 1 :]
         activations = unpack([p["activations"] for p in inputs], self._ports["i_activations"])
-        codes = unpack([p["weights"] for p in inputs], self._ports["i_weights"]).astype(np.uint8)
+        stored = unpack([p["weights"] for p in inputs], self._ports["i_weights"]).astype(np.uint8)
+        codes = self._design.restored(stored)
         units = self._format.to_units(codes)
-        sums = np.cumsum(np.sum(activations * units, axis=1) + self._correction(codes))
+        sums = np.cumsum(np.sum(activations * units, axis=1) + self._design.correction(codes))
         first = np.array([payload["first"] for payload in inputs])
         starts = np.maximum.accumulate(np.where(first, np.arange(len(inputs)), 0))[ends]
         before = np.concatenate([[0], sums])[starts]
@@ -82,7 +83,7 @@ class TileModel:
 
     def __init__(self, configuration: Configuration, ports: Mapping[str, Port]) -> None:
         self._format = configuration.format
-        self._correction = configuration.build().correction
+        self._design = configuration.build()
         self._ports = ports
         self._weights = ports.get("i_weight_weights") or ports["i_weights"]
         #: Transfers of weights that make a set.
@@ -129,7 +130,7 @@ class TileModel:
         values = addends.copy()
         for start, end in _runs([weights for weights, _ in vectors]):
             codes = self._matrix(vectors[start][0])
-            sums = matmul(rows[start:end], codes, self._format) + self._correction(codes)
+            sums = matmul(rows[start:end], codes, self._format) + self._design.correction(codes)
             values[start:end] += sums.reshape(values[start:end].shape)
         values = narrow(values, self._ports["i_partial_sums"].element_bits, Overflow.WRAP)
 
@@ -146,7 +147,7 @@ class TileModel:
 
     def _matrix(self, weights: tuple[int, ...]) -> NDArray[np.uint8]:
         """Codes, shape (columns × outputs, rows × lanes), of a set."""
-        codes = unpack(weights, self._weights).astype(np.uint8)
+        codes = self._design.restored(unpack(weights, self._weights).astype(np.uint8))
         lanes = codes.shape[-1]
         by_output = np.moveaxis(codes.reshape(len(weights), -1, lanes), 0, 1)
         return by_output.reshape(by_output.shape[0], -1)

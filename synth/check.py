@@ -287,9 +287,9 @@ def _run_dot_product(
     *,
     resets: bool,
 ) -> Check:
-    copies, format = len(codes), configuration.format
+    copies, format, design = len(codes), configuration.format, configuration.build()
     sums = np.einsum("ctl,ctl->ct", activations, _units(format, codes))
-    sums = (sums + configuration.build().correction(codes.astype(np.uint8))).cumsum(axis=1)
+    sums = (sums + design.correction(codes.astype(np.uint8))).cumsum(axis=1)
     first = np.roll(last, 1, axis=1)
     results = last.sum(axis=1)
     # The transfer that ends each sum, in each copy; shorter lists repeat the last.
@@ -309,7 +309,7 @@ def _run_dot_product(
     chance = (lambda: rng.choice(_CHANCES, copies)) if resets else (lambda: np.ones(copies))
     payload = {
         "i_activations": activations.astype(np.int8),
-        "i_weights": codes.astype(np.uint8),
+        "i_weights": design.stored(codes.astype(np.uint8)),
         "i_first": first[..., np.newaxis].astype(np.uint8),
         "i_last": last[..., np.newaxis].astype(np.uint8),
     }
@@ -414,7 +414,8 @@ def _check_tile(netlist: Netlist, configuration: Configuration, rng: np.random.G
         "i_partial_sums": stream(sets.partial_sums),
         "i_swap": stream(swap),
     }
-    weight_payload = {"i_weight_weights": weights.astype(np.uint8)}
+    stored = configuration.build().stored(weights.astype(np.uint8))
+    weight_payload = {"i_weight_weights": stored}
     sources = [
         _Source("i_weight", weight_payload, rng.choice(_CHANCES, copies)),
         _Source("i", payload, rng.choice(_CHANCES, copies)),
@@ -438,7 +439,7 @@ class _ElementModel:
         self._format = configuration.format
         self._width = self._format.accumulator_bits(sizes["depth"])
         element = configuration.build()
-        self._correction = element.correction
+        self._element = element
         self._swap_delay = element.swap_delay
         self.double_buffered: bool = element.double_buffered
         self.shadow = np.zeros((copies, outputs, lanes), dtype=np.int64)
@@ -491,11 +492,15 @@ class _ElementModel:
             wrong = self.known[port] & (got != expected).any(axis=1)
             if wrong.any():
                 copy = int(wrong.argmax())
-                operands = _describe(self._format, self.activations[copy], self.resident[copy])
+                operands = _describe(self._format, self.activations[copy], self._codes()[copy])
                 raise CheckError(
                     f"{port} must be {expected[copy].tolist()}, not {got[copy].tolist()}, "
                     f"after {operands}"
                 )
+
+    def _codes(self) -> NDArray[np.uint8]:
+        codes: NDArray[np.uint8] = self._element.restored(self.resident.astype(np.uint8))
+        return codes
 
     def tick(self, drive: _ElementInputs) -> int:
         """One cycle; the number of copies that computed sums."""
@@ -503,8 +508,9 @@ class _ElementModel:
         moves = drive.enable & self._waiting
         swaps = moves[0] & self.swap if self._swap_delay else takes & drive.swap
 
-        products = np.einsum("cl,col->co", self._operands[-1], _units(self._format, self.resident))
-        products += self._correction(self.resident.astype(np.uint8))
+        codes = self._codes()
+        products = np.einsum("cl,col->co", self._operands[-1], _units(self._format, codes))
+        products += self._element.correction(codes)
         if self._tree_register:
             self._products, products = (
                 np.where(moves[-2][:, np.newaxis], products, self._products),
@@ -561,6 +567,7 @@ def _check_processing_element(
     sets = _resident_sets(configuration, sizes["outputs"], sizes["lanes"], rng)
     copies, count, vectors, _ = sets.activations.shape
     model = _ElementModel(configuration, copies)
+    stored = configuration.build().stored(sets.codes.astype(np.uint8)).astype(np.int64)
     sim = Simulation(netlist, copies, rng)
     every = np.arange(copies)
     enable_chance, valid_chance = rng.choice(_CHANCES, copies), rng.choice(_CHANCES, copies)
@@ -583,7 +590,7 @@ def _check_processing_element(
             & ((~starts & model.double_buffered) | (loaded != set_)),
             valid=wanted & (~starts | (loaded == set_)),
             swap=np.where(wanted, starts, rng.random(copies) < 0.5),
-            weights=sets.codes[every, np.minimum(set_ + ~starts, count - 1)],
+            weights=stored[every, np.minimum(set_ + ~starts, count - 1)],
             activations=sets.activations[every, set_, vector],
             # Partial sums follow their activations, whatever is in the pipeline.
             partial_sums=sets.partial_sums[every, set_, vector],

@@ -152,6 +152,7 @@ def _spread(stimulus: Stimulus, period: int) -> NDArray[np.int64]:
 def _dot_product_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
     """One row of activations and one of weights after the other, ``lanes`` products a cycle."""
     workload, lanes = stimulus.workload, stimulus.products
+    design = stimulus.configuration.build()
     blocks = workload.weights.shape[1] // lanes
     turn, block = np.divmod(cycle + _spread(stimulus, blocks), blocks)
     # A copy's own rows: each output of its token in turn.
@@ -167,7 +168,7 @@ def _dot_product_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
         "i_first": (block == 0).astype(np.uint8),
         "i_last": (block == blocks - 1).astype(np.uint8),
         "i_activations": workload.activations[token[:, np.newaxis], columns],
-        "i_weights": workload.weights[output[:, np.newaxis], columns],
+        "i_weights": design.stored(workload.weights[output[:, np.newaxis], columns]),
     }
 
 
@@ -187,6 +188,8 @@ def _element_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
         weights = element.nibbles(format, weights)
         activations = element.lane_activations(format, activations)
         modes["i_int8"] = flag * (format == INT8)
+    else:
+        weights = element.stored(weights)
     return {
         **modes,
         "rst": flag * (cycle == 0),
@@ -221,7 +224,7 @@ def _tile_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
     if cycle <= first_swap:
         load, swap = flag * (0 < cycle < first_swap), flag * (cycle == first_swap)
         wanted, row = position, flag * ((tile.rows - cycle) % tile.rows)
-    weights = _element_weights(stimulus, wanted)
+    weights = tile.stored(_element_weights(stimulus, wanted))
     weights = weights.reshape(stimulus.copies, stimulus.sums, tile.rows, tile.lanes)
     return {
         "rst": flag * (cycle == 0),

@@ -36,9 +36,9 @@ __all__ = ["Enumerated", "Solved"]
 
 @dataclass(frozen=True)
 class _Operands:
-    """Codes of each output and lane, activations of each lane, as numbers."""
+    """What is stored of each output's and lane's weight, and activations of each lane."""
 
-    codes: list[list[Number]]
+    weights: list[list[Number]]
     activations: list[Number]
 
 
@@ -98,7 +98,7 @@ class _Transaction:
     ) -> None:
         """A weight set, then the vector that swaps it in, then the partial sums."""
         one = [self._one]
-        cycles[0] |= {"load": one, "i_weights": join(map(join, operands.codes))}
+        cycles[0] |= {"load": one, "i_weights": join(map(join, operands.weights))}
         cycles[1] |= {"i_valid": one, "i_swap": one, "i_activations": join(operands.activations)}
         for cycle in cycles[1:]:
             cycle["enable"] = one
@@ -113,7 +113,7 @@ class _Transaction:
         cycles[0] |= {
             "i_valid": [self._one],
             "i_first": [0] if adds else [self._one],
-            "i_weights": join(operands.codes[0]),
+            "i_weights": join(operands.weights[0]),
             "i_activations": join(operands.activations),
         }
         for cycle in cycles:
@@ -145,10 +145,14 @@ class _Sums:
         total: NDArray[np.int64] = (self._units(codes) * activations).sum(axis=-1)
         return total + self._correction(codes)
 
+    def _stored(self, codes: NDArray[Any]) -> NDArray[np.uint8]:
+        return self._architecture.stored(self._format, codes.astype(np.uint8))
+
     def _refute(
-        self, codes: NDArray[Any], activations: NDArray[Any], addend: int, got: int
+        self, stored: NDArray[Any], activations: NDArray[Any], addend: int, got: int
     ) -> None:
         """Raise if a sum is wrong."""
+        codes = self._architecture.restored(self._format, stored.astype(np.uint8))
         modulus = 1 << self._width
         expected = (int(self._expected(codes, activations)) + addend) % modulus
         if got != expected:
@@ -175,8 +179,8 @@ class Solved(_Sums):
         self._graph = graph = Graph()
         self._free: Number = []
         self._transaction = _Transaction(netlist, configuration, graph.one, self._make)
-        codes = [graph.inputs(self._format.bits) for _ in range(self._outputs * self._lanes)]
-        rows = [codes[i : i + self._lanes] for i in range(0, len(codes), self._lanes)]
+        weights = [graph.inputs(self._format.bits) for _ in range(self._outputs * self._lanes)]
+        rows = [weights[i : i + self._lanes] for i in range(0, len(weights), self._lanes)]
         activations = [graph.inputs(ACTIVATION_BITS) for _ in range(self._lanes)]
         self._operands = _Operands(rows, activations)
 
@@ -227,9 +231,9 @@ class Solved(_Sums):
         return "SAT"
 
     def _with_codes(self, output: int, lanes: range, codes: Sequence[int]) -> _Operands:
-        rows = [list(row) for row in self._operands.codes]
-        for lane, code in zip(lanes, codes, strict=True):
-            rows[output][lane] = constant(code, self._format.bits, self._graph.one)
+        rows = [list(row) for row in self._operands.weights]
+        for lane, stored in zip(lanes, self._stored(np.array(codes)).tolist(), strict=True):
+            rows[output][lane] = constant(stored, self._format.bits, self._graph.one)
         return _Operands(rows, self._operands.activations)
 
     def _terms(self, lanes: range, codes: Sequence[int]) -> Iterator[Number]:
@@ -253,11 +257,11 @@ class Solved(_Sums):
         free = replayed(model.values(self._free))
         replay = _Transaction(self._netlist, self._configuration, 1, free)
         for operands, adds in cases:
-            codes = [[model.values(code) for code in row] for row in operands.codes]
+            weights = [[model.values(number) for number in row] for row in operands.weights]
             activations = [model.values(number) for number in operands.activations]
-            sums, addends = replay.sums(_Operands(codes, activations), adds=adds)
+            sums, addends = replay.sums(_Operands(weights, activations), adds=adds)
             self._refute(
-                np.array([_integer(code) for code in codes[output]]),
+                np.array([_integer(number) for number in weights[output]]),
                 np.array([_signed(_integer(a), ACTIVATION_BITS) for a in activations]),
                 _integer(addends[output]),
                 _integer(sums[output]),
@@ -285,7 +289,7 @@ class Enumerated(_Sums):
         codes[:, lane] = index >> ACTIVATION_BITS
         activations[lane] = (index & (1 << ACTIVATION_BITS) - 1) + ACTIVATION_MIN
         operands = _Operands(
-            [[_planes(values, bits) for values in row] for row in codes],
+            [[_planes(values, bits) for values in row] for row in self._stored(codes)],
             [_planes(values, ACTIVATION_BITS) for values in activations],
         )
         one = (1 << copies) - 1
@@ -306,7 +310,9 @@ class Enumerated(_Sums):
                     _integer([plane >> at & 1 for plane in number])
                     for number in (sums[output], addends[output])
                 )
-                self._refute(codes[output, :, at], activations[:, at], addend, got)
+                self._refute(
+                    self._stored(codes[output, :, at]), activations[:, at], addend, got
+                )
         return f"exhaustive, {copies:,} products"
 
 

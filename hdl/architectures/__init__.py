@@ -26,7 +26,7 @@ from amaranth.hdl import Cat, Value
 from numpy.typing import NDArray
 
 from dintmac.golden.formats import Format
-from dintmac.hdl.architectures import baugh_wooley, fip, folded, pair, r4n, shift
+from dintmac.hdl.architectures import baugh_wooley, fip, folded, nr4sd, pair, r4n, shift
 from dintmac.hdl.architectures.partial_products import PartialProducts
 from dintmac.hdl.architectures.radix4 import radix4
 
@@ -68,6 +68,8 @@ class Architecture:
         What the sum of all activation terms is multiplied by, for a format.
     group_correction : function or None
         ``(format, codes) -> int64``: codes of shape (…, group) to what their group adds too much.
+    encoding : function or None
+        ``format -> uint8``, shape (codes,): what is stored of each code, if not the code itself.
     adds_complements : bool
         Whether the heap adds the complements of all bits: inverting gates come out as products
         where selections are added, and as they are where selections are subtracted.
@@ -82,6 +84,7 @@ class Architecture:
     activation_term: Callable[[Sequence[Value]], PartialProducts] | None = None
     activation_factor: Callable[[Format], int] = lambda format: 1
     group_correction: Callable[[Format, NDArray[np.uint8]], NDArray[np.int64]] | None = None
+    encoding: Callable[[Format], NDArray[np.uint8]] | None = None
     adds_complements: bool = True
 
     @property
@@ -92,6 +95,24 @@ class Architecture:
     def as_added(self, value: Value) -> Value:
         """A number as the heap adds it, or back again: its complement or itself."""
         return ~value if self.adds_complements else value
+
+    def stored(self, format: Format, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What the hardware takes for codes, uint8, same shape: as many bits, each code another.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``codes`` are no codes of the format.
+        """
+        format.check_codes(codes)
+        return codes if self.encoding is None else self.encoding(format)[codes]
+
+    def restored(self, format: Format, stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The codes of what is stored: the inverse of :meth:`stored`, with the same errors."""
+        format.check_codes(stored)
+        if self.encoding is None:
+            return stored
+        return np.argsort(self.encoding(format)).astype(np.uint8)[stored]
 
     def correction(self, format: Format, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
         """What the sums of products are too large by.
@@ -177,6 +198,16 @@ ARCHITECTURES = {
             lambda format: format.is_dint or (format.is_integer and format.bits <= 4),
             operands=folded.operands,
             group_correction=folded.correction,
+            adds_complements=False,
+        ),
+        Architecture(
+            "nr4sd",
+            "non-redundant radix-4 signed digits, which the weights are stored as",
+            nr4sd.generator,
+            nr4sd.supports,
+            operands=folded.operands,
+            group_correction=nr4sd.correction,
+            encoding=nr4sd.encoding,
             adds_complements=False,
         ),
         Architecture(

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dintmac.golden.formats import ACTIVATION_BITS, ACTIVATION_MAX, ACTIVATION_MIN, Format
 from dintmac.hdl.architectures.partial_products import PartialProducts
 
-__all__ = ["EXCESS", "LARGEST", "correction", "generator", "operands"]
+__all__ = ["EXCESS", "LARGEST", "correction", "generator", "operands", "signed_operand"]
 
 #: u − a.
 EXCESS = -ACTIVATION_MIN
@@ -99,7 +99,7 @@ def _digit(code: Value, digit: int) -> tuple[Value, Value, Value]:
     return code[2 * digit + 1], code[2 * digit], code[2 * digit - 1]
 
 
-def _signed_operand(
+def signed_operand(
     products: PartialProducts,
     column: int,
     u: list[Value],
@@ -143,7 +143,7 @@ def _add_slot(
     one = products.define("one", middle ^ low)
     two = products.define("two", ~one & ~(high & middle))
     positive = products.define("positive", ~high & (middle | low))
-    signed = _signed_operand(products, column, u, complement, positive, high)
+    signed = signed_operand(products, column, u, complement, positive, high)
     products.subtract_selection([(one, signed, column), (two, signed, column + 1)], late=True)
 
 
@@ -178,7 +178,7 @@ def _add_lowest_dint_slot(
     one = products.define("one", code[0] & ~denormal)
     two = products.define("two", code[1] & ~code[0])
     negative = products.define("negative", code[1] | (denormal & code[0]))
-    signed = _signed_operand(products, 0, u, complement, ~negative, negative)
+    signed = signed_operand(products, 0, u, complement, ~negative, negative)
     products.subtract_selection(
         [(denormal, signed, 0), (one, signed, 1), (two, signed, 2)], late=True
     )

@@ -29,7 +29,8 @@ class Bench(Testbench):
     ) -> None:
         super().__init__(handle, configuration, rng)
         self.lanes = configuration.parameters.get("lanes", 1)
-        self.correction = configuration.build().correction
+        self._design = configuration.build()
+        self.correction = self._design.correction
         self.scoreboard = self.add_scoreboard(
             DotProductModel(configuration, handle.ports), "o_sum", "sum"
         )
@@ -43,8 +44,9 @@ class Bench(Testbench):
         ends = np.cumsum(lengths)
         last = np.zeros(len(activations), dtype=np.int64)
         last[ends - 1] = 1
+        weights = self._design.stored(codes)
         return self.payloads(
-            "i", activations=activations, weights=codes, first=np.roll(last, 1), last=last
+            "i", activations=activations, weights=weights, first=np.roll(last, 1), last=last
         )
 
     def random_sums(self, count: int) -> list[Payload]:

@@ -262,7 +262,7 @@ class Bench(Testbench):
         sizes = configuration.parameters
         self.lanes, self.outputs = sizes["lanes"], sizes["outputs"]
         element = configuration.build()
-        self._correction = element.correction
+        self._element = element
         self.double_buffered = element.double_buffered
         delay = element.latency - 1
         self.scoreboard = self.add_scoreboard(
@@ -319,12 +319,17 @@ class Bench(Testbench):
     def start(self, codes: NDArray[np.uint8], value: int) -> NDArray[np.int64]:
         """Partial sums that begin a sum at ``value``: less the correction of all its codes."""
         width = self.handle.ports["i_partial_sums"].element_bits
-        return narrow(value - self._correction(codes), width, Overflow.WRAP)
+        return narrow(value - self._element.correction(codes), width, Overflow.WRAP)
 
     def random_weights(self, count: int) -> list[Payload]:
         """``count`` sets of random codes."""
         codes = random_codes(self.rng, self.format, count, self.outputs, self.lanes)
-        return [{"weights": word} for word in self.pack("i_weights", codes)]
+        return self._loads(codes)
+
+    def _loads(self, codes: NDArray[np.uint8]) -> list[Payload]:
+        """What loads sets of codes, shape (sets, outputs, lanes)."""
+        words = self.pack("i_weights", self._element.stored(codes))
+        return [{"weights": word} for word in words]
 
     async def load(self, codes: NDArray[np.uint8]) -> None:
         """Load one set of codes, shape (outputs, lanes), and wait for it.
@@ -333,7 +338,7 @@ class Bench(Testbench):
         """
         if not self.double_buffered:
             await self.drain(timeout=1000)
-        self.weights.send({"weights": word} for word in self.pack("i_weights", codes[np.newaxis]))
+        self.weights.send(self._loads(codes[np.newaxis]))
         await self.run_until(lambda: self.weights.idle, timeout=100)
 
     async def load_random(self) -> None:

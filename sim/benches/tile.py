@@ -34,7 +34,7 @@ class Bench(Testbench):
         self.rows, self.lanes = sizes["rows"], sizes["lanes"]
         self.weights_shape = (sizes["rows"], sizes["columns"], sizes["outputs"], sizes["lanes"])
         self.sums_shape = (sizes["columns"], sizes["outputs"])
-        self._correction = configuration.build().correction
+        self._tile = configuration.build()
         self.scoreboard = self.add_scoreboard(
             TileModel(configuration, handle.ports), "o_partial_sums", "partial_sums"
         )
@@ -45,7 +45,7 @@ class Bench(Testbench):
 
     def weight_set(self, codes: NDArray[np.uint8]) -> list[Payload]:
         """Transfers of a set of codes, shape ``weights_shape``: the last row first."""
-        return self.payloads("i_weight", weights=codes[::-1])
+        return self.payloads("i_weight", weights=self._tile.stored(codes[::-1]))
 
     def start(self, codes: NDArray[np.uint8], value: ArrayLike) -> NDArray[np.int64]:
         """Partial sums, shape ``sums_shape``, that begin a sum at ``value``.
@@ -55,7 +55,7 @@ class Bench(Testbench):
         """
         by_output = np.moveaxis(codes, 0, 2)
         blocks = by_output.reshape(*self.sums_shape, -1, self.rows * self.lanes)
-        correction = self._correction(blocks).sum(axis=-1)
+        correction = self._tile.correction(blocks).sum(axis=-1)
         width = self.handle.ports["i_partial_sums"].element_bits
         return narrow(np.asarray(value) - correction, width, Overflow.WRAP)
 

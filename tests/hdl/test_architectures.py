@@ -54,9 +54,10 @@ class Group:
 
     def total(self, ctx, activations, codes):
         """What the group adds, its term included."""
-        for lane, (activation, code) in enumerate(zip(activations, codes, strict=True)):
+        stored = self.architecture.stored(self.format, np.array(codes, dtype=np.uint8))
+        for lane, (activation, word) in enumerate(zip(activations, stored.tolist(), strict=True)):
             ctx.set(self.operands.activations[lane], activation)
-            ctx.set(self.products.weights[lane], code)
+            ctx.set(self.products.weights[lane], word)
         bits = self.architecture.as_added(ctx.get(self.products.bits))
         total = self.products.constant
         for column, mask in self.masks.items():

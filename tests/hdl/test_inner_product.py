@@ -36,13 +36,14 @@ def test_equals_the_golden_model(format, architecture, lanes):
         for i in range(count)
     ]
     correction = architecture.correction(format, weights).tolist()
+    stored = architecture.stored(format, weights)
     sums = []
 
     async def testbench(ctx):
         for i in range(count):
             for lane in range(lanes):
                 ctx.set(operands.activations[lane], int(activations[i, lane]))
-                ctx.set(component.weights[lane], int(weights[i, lane]))
+                ctx.set(component.weights[lane], int(stored[i, lane]))
             ctx.set(component.addend, architecture.as_added(addends[i] - correction[i]))
             sums.append(architecture.as_added(ctx.get(component.o)))
 
@@ -94,13 +95,14 @@ def test_equals_the_golden_model_with_every_kind_of_adder(
     addends = rng.integers(-(1 << (width - 3)), 1 << (width - 3), count).tolist()
     products = np.diagonal(matmul(activations, weights, format))
     expected = products + architecture.correction(format, weights) + addends
+    stored = architecture.stored(format, weights)
     sums = []
 
     async def testbench(ctx):
         for i in range(count):
             for lane in range(lanes):
                 ctx.set(operands.activations[lane], int(activations[i, lane]))
-                ctx.set(component.weights[lane], int(weights[i, lane]))
+                ctx.set(component.weights[lane], int(stored[i, lane]))
             if not tree_register:
                 sums.append(read(ctx, addends[i]))
             await ctx.tick()

@@ -29,12 +29,14 @@ def test_correction_in_the_bias_makes_sums_exact(format, architecture, lanes):
     bias = rng.integers(-500, 500, 2)
     first = (bias - pe.correction(weights)).tolist()
     expected = activations.astype(np.int64) @ format.to_units(weights).astype(np.int64).T + bias
+    stored = pe.stored(weights)
+    assert pe.restored(stored).tolist() == weights.tolist()
     sums = []
 
     async def testbench(ctx):
         for output in range(2):
             for lane in range(lanes):
-                ctx.set(pe.i_weights[output][lane], int(weights[output, lane]))
+                ctx.set(pe.i_weights[output][lane], int(stored[output, lane]))
         ctx.set(pe.load, 1)
         await ctx.tick()
         ctx.set(pe.load, 0)

@@ -36,13 +36,12 @@ def pairs(matrix):
     return {tuple(pair) for pair in matrix.reshape(-1, 2).tolist()}
 
 
-@pytest.mark.parametrize("architecture", ["digits", "digits_folded"])
+@pytest.mark.parametrize("architecture", ["digits", "digits_folded", "nr4sd"])
 def test_chained_elements_add_up_whole_sums(workload, architecture):
     """Copies hold blocks 0 to 5 of the inner axis in turn: the first gets nought, less what all
     weights add too much, and what the last adds completes the product."""
-    element = replace(ELEMENT, architecture=architecture)
-    correction = element.build().correction
-    plan = stimulus(workload, element, COPIES)
+    design = replace(ELEMENT, architecture=architecture)
+    element, plan = design.build(), stimulus(workload, design, COPIES)
     whole = pairs(matmul(workload.activations, workload.weights, DINT4))
     block = np.arange(COPIES) % 6
     shadow = resident = activations = None
@@ -51,8 +50,9 @@ def test_chained_elements_add_up_whole_sums(workload, architecture):
         if cycle > 1:
             assert inputs["i_partial_sums"][block == 0].any() == (architecture != "digits")
             assert inputs["i_partial_sums"][block == 1].any()
-            products = np.einsum("cl,col->co", activations, units(workload, resident))
-            products += correction(resident)
+            codes = element.restored(resident)
+            products = np.einsum("cl,col->co", activations, units(workload, codes))
+            products += element.correction(codes)
             sums = pairs((inputs["i_partial_sums"] + products)[block == 5])
             assert sums <= whole
             found += len(sums)
@@ -165,7 +165,7 @@ def test_formats_must_match(workload):
 TILE = replace(ELEMENT, design="tile", parameters=ELEMENT.parameters | {"rows": 3, "columns": 2})
 
 
-@pytest.mark.parametrize("architecture", ["digits", "digits_folded"])
+@pytest.mark.parametrize("architecture", ["digits", "digits_folded", "nr4sd"])
 def test_tiles_load_swap_and_add_up_whole_sums(workload, architecture):
     """By the tile's rules, from what the ports carry: no row and no vector has to wait."""
     design = replace(TILE, parameters=TILE.parameters | {"outputs": 5}, architecture=architecture)
@@ -192,7 +192,7 @@ def test_tiles_load_swap_and_add_up_whole_sums(workload, architecture):
         swaps += swap.sum() if cycle >= plan.warm_up else 0
         if (inputs["i_valid"] == 0).any():
             continue
-        codes = resident.reshape(COPIES, 10, 12)
+        codes = tile.restored(resident.reshape(COPIES, 10, 12))
         sums = np.einsum("cl,col->co", inputs["i_activations"], units(workload, codes))
         sums += inputs["i_partial_sums"] + tile.correction(codes)
         got = {tuple(own) for own in sums[last]}
