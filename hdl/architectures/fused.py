@@ -35,6 +35,16 @@ from numpy.typing import NDArray
 
 from dintmac.golden.formats import ACTIVATION_BITS, DINT4, INT4, INT8, Format
 from dintmac.hdl.architectures.folded import EXCESS, LARGEST
+from dintmac.hdl.architectures.nr4sd import (
+    DINT4_LOW,
+    LEGS,
+    Lane,
+    add_dint4_high_digit,
+    add_dint4_low_digit,
+    add_signed_digit,
+    add_three_way_digit,
+    split,
+)
 from dintmac.hdl.architectures.partial_products import PartialProducts
 
 __all__ = ["FORMATS", "NIBBLE_BITS", "accumulator_bits", "correction", "generator", "nibbles"]
@@ -43,24 +53,6 @@ __all__ = ["FORMATS", "NIBBLE_BITS", "accumulator_bits", "correction", "generato
 FORMATS = (DINT4, INT4)
 #: Bits of a lane's weight, in either mode.
 NIBBLE_BITS = 4
-
-
-@dataclass(frozen=True)
-class _Lane:
-    """The nibble of a lane, and what its positive and negative multiples let pass: u = a + 128 and
-    its complement, or the other way round.
-    """
-
-    positive: list[Value]
-    negative: list[Value]
-    nibble: Value
-
-    def signed(self, products: PartialProducts, positive: Value, negative: Value) -> list[Value]:
-        """What is to pass, of either sign; constant where both are on, or neither."""
-        return [
-            products.define(f"signed_{i}", ~((positive & n) | (negative & p)))
-            for i, (p, n) in enumerate(zip(self.positive, self.negative, strict=True))
-        ]
 
 
 def generator(
@@ -84,8 +76,8 @@ def generator(
         [list(o[part]) for o in operands]
         for part in (slice(ACTIVATION_BITS), slice(ACTIVATION_BITS, None))
     )
-    lower = _Lane(complement[0], u[0], nibbles[0])
-    upper = _Lane(u[1], complement[1], nibbles[1])
+    lower = Lane(complement[0], u[0], nibbles[0])
+    upper = Lane(u[1], complement[1], nibbles[1])
     return (_dint4 if format.is_dint else _int4)(lower, upper, int8)
 
 
@@ -184,24 +176,24 @@ class _Digits:
         steps = half_steps >> 1
         if weights != INT8:
             denormal = half_steps & 1 == 1
-            low, high = _split(steps, 4, -2)
+            low, high = split(steps, 4, -2)
             low = np.where(denormal, half_steps > 0, low)
             return cls(low, np.where(denormal, 2, high), denormal)
         if format.is_dint:
-            lower, upper = _split(steps, 16, -6)
-            lower_low, lower_high = _split(lower, 4, -2)
-            upper_high, upper_low = _split(upper, 4, -1)
+            lower, upper = split(steps, 16, -6)
+            lower_low, lower_high = split(lower, 4, -2)
+            upper_high, upper_low = split(upper, 4, -1)
         else:
-            lower, upper = _split(steps, 16, -8)
-            lower_low, lower_high = _split(lower, 4, -2)
-            upper_low, upper_high = _split(upper, 4, -2)
+            lower, upper = split(steps, 16, -8)
+            lower_low, lower_high = split(lower, 4, -2)
+            upper_low, upper_high = split(upper, 4, -2)
         low = np.stack([lower_low, upper_low], axis=-1).reshape(*codes.shape[:-1], -1)
         high = np.stack([lower_high, upper_high], axis=-1).reshape(low.shape)
         return cls(low, high, np.zeros(low.shape, dtype=np.bool_))
 
     def nibbles(self, format: Format) -> NDArray[np.uint8]:
-        low = _LOW_NIBBLES[format][self.low + 2]
-        return (_HIGH_NIBBLES[self.high + 2] << 2 | low).astype(np.uint8)
+        low = (DINT4_LOW if format.is_dint else LEGS)[self.low + 2]
+        return (LEGS[self.high + 2] << 2 | low).astype(np.uint8)
 
     def multiples(self, format: Format) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """What low and high slots select, in hardware units."""
@@ -218,113 +210,50 @@ class _Digits:
         return 2 * nought.astype(np.int64), 8 * (self.high == 0).astype(np.int64)
 
 
-#: Two bits for the digits −2 … 2: controls of the legs −1 and 1, which are both on for nought.
-_HIGH_NIBBLES = np.array([0, 2, 3, 1, 0], dtype=np.uint8)
-#: The same for INT4. For dINT4 nought is neither, and ±2, where the sign is no matter, is both.
-_LOW_NIBBLES = {
-    DINT4: np.array([3, 1, 0, 2, 3], dtype=np.uint8),
-    INT4: np.array([0, 1, 3, 2], dtype=np.uint8),
-}
-
-
-def _split(
-    values: NDArray[np.int64], base: int, least: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The digit of ``least … least + base − 1`` that agrees modulo ``base``, and the rest."""
-    digit = (values - least) % base + least
-    return digit, (values - digit) // base
-
-
 # dINT4
 
 
-def _dint4(lower: _Lane, upper: _Lane, int8: Value) -> dict[int, PartialProducts]:
+def _dint4(lower: Lane, upper: Lane, int8: Value) -> dict[int, PartialProducts]:
     low_shift, high_shift = _SHIFTS[DINT4]
     fixed, low, high = PartialProducts(), PartialProducts(), PartialProducts()
-    denormal = _add_high_slot(fixed, lower, int8)
-    _add_low_slot(fixed, lower, denormal)
-    denormal = _add_high_slot(high, upper, int8)
-    below = fixed.define("lane_negative", _is_negative(lower.nibble, lower.nibble[0]))
-    plus_two = low.define("plus_two", int8 & _is_negative(upper.nibble, below))
+    denormal = add_dint4_high_digit(fixed, lower, int8)
+    add_dint4_low_digit(fixed, lower, denormal)
+    denormal = add_dint4_high_digit(high, upper, int8)
+    below = fixed.define("lane_negative", _is_negative(lower.stored, lower.stored[0]))
+    plus_two = low.define("plus_two", int8 & _is_negative(upper.stored, below))
     _add_top_slot(low, upper, denormal, plus_two)
     return {0: fixed, low_shift: low, high_shift: high}
 
 
 def _is_negative(nibble: Value, below: Value) -> Value:
     """Whether the high digit is, or is nought and what stands ``below`` it is negative."""
-    return nibble[3] & (~nibble[2] | below)
+    return nibble[2] & (~nibble[3] | below)
 
 
-def _add_high_slot(products: PartialProducts, lane: _Lane, int8: Value) -> Value:
-    """Add the high digit, −1 … 2 at column 3, and return whether the nibble is a denormal.
-
-    Denormals are digits 0 and 1 below a 2, which no steps of dINT4 have.
-    """
-    one, minus_one = lane.nibble[2], lane.nibble[3]
-    half = products.define("half", ~(lane.nibble[0] | int8))
-    denormal = products.define("denormal", ~(one | minus_one) & half)
-    two = products.define("two", ~(one | minus_one | half))
-    products.subtract_selection(
-        [(one, lane.positive, 3), (two, lane.positive, 4), (minus_one, lane.negative, 3)]
-    )
-    return denormal
-
-
-def _add_low_slot(products: PartialProducts, lane: _Lane, denormal: Value) -> None:
-    """Add the low digit, −2 … 1 at column 1, or ± 1/2."""
-    minus, plus = lane.nibble[0], lane.nibble[1]
-    one = products.define("not_denormal", ~denormal)
-    two = products.define("minus_two", plus & minus)
-    negative = products.define("negative", minus | (denormal & ~plus))
-    signed = lane.signed(products, plus, negative)
-    products.subtract_selection([(denormal, signed, 0), (one, signed, 1), (two, lane.negative, 2)])
-
-
-def _add_top_slot(products: PartialProducts, lane: _Lane, denormal: Value, plus_two: Value) -> None:
+def _add_top_slot(products: PartialProducts, lane: Lane, denormal: Value, plus_two: Value) -> None:
     """The same for the digit that is −2 … 2 in INT8 mode; ``plus_two`` makes 2 of −2."""
-    minus, plus = lane.nibble[0], lane.nibble[1]
+    minus, plus = lane.stored[0], lane.stored[1]
     one = products.define("one", (plus ^ minus) & ~denormal)
     two = products.define("top_two", plus & minus)
     positive = products.define("positive", plus & (~minus | plus_two))
-    signed = lane.signed(products, positive, ~positive)
+    signed = lane.signed(products, 0, positive, ~positive)
     products.subtract_selection([(denormal, signed, 0), (one, signed, 1), (two, signed, 2)])
 
 
 # INT4
 
 
-def _int4(lower: _Lane, upper: _Lane, int8: Value) -> dict[int, PartialProducts]:
+def _int4(lower: Lane, upper: Lane, int8: Value) -> dict[int, PartialProducts]:
     fixed, shifted = PartialProducts(), PartialProducts()
-    low_negative = _add_three_way_slot(fixed, lower)
-    _add_signed_slot(fixed, lower, plus_two=low_negative)
-    minus_one, one = lower.nibble[3], lower.nibble[2]
+    _, one = add_three_way_digit(fixed, lower, 0)
+    low_negative = ~one
+    add_signed_digit(fixed, lower, 2, plus_two=low_negative)
+    minus_one, one = lower.stored[2], lower.stored[3]
     # A two is negative where the low digit is not.
     below = fixed.define(
         "lane_negative", Mux(one, minus_one & low_negative, minus_one | ~low_negative)
     )
-    low_negative = _add_three_way_slot(shifted, upper)
-    nought = upper.nibble[:2].all()
-    _add_signed_slot(shifted, upper, plus_two=low_negative | (nought & int8 & below))
+    minus_one, one = add_three_way_digit(shifted, upper, 0)
+    nought = minus_one & one
+    add_signed_digit(shifted, upper, 2, plus_two=~one | (nought & int8 & below))
     return {0: fixed, _SHIFTS[INT4][0]: shifted}
-
-
-def _add_three_way_slot(products: PartialProducts, lane: _Lane) -> Value:
-    """Add the low digit, −2 … 1, and return whether it is negative."""
-    minus_one, one = lane.nibble[0], lane.nibble[1]
-    minus_two = products.define("minus_two", ~(minus_one | one))
-    products.subtract_selection(
-        [(one, lane.positive, 0), (minus_one, lane.negative, 0), (minus_two, lane.negative, 1)]
-    )
-    return ~one
-
-
-def _add_signed_slot(products: PartialProducts, lane: _Lane, plus_two: Value) -> None:
-    """Add the high digit, −2 … 2 at column 2; ``plus_two`` makes 2 of −2."""
-    plus, minus = lane.nibble[2], lane.nibble[3]
-    two = products.define("two", ~(plus | minus))
-    one = products.define("one", ~two)
-    plus_two = products.define("plus_two", plus_two)
-    positive = products.define("positive", plus | (two & plus_two))
-    negative = products.define("negative", minus | (two & ~plus_two))
-    signed = lane.signed(products, positive, negative)
-    products.subtract_selection([(one, signed, 2), (two, signed, 3)])

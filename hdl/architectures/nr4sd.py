@@ -19,19 +19,32 @@ Selections subtract, as in :mod:`folded`, and :func:`correction` is what they ar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
 from dintmac.golden.formats import ACTIVATION_BITS, Format
-from dintmac.hdl.architectures.folded import operands as folded_operands
-from dintmac.hdl.architectures.folded import signed_operand
+from dintmac.hdl.architectures import folded
 from dintmac.hdl.architectures.partial_products import PartialProducts
 
-__all__ = ["correction", "encoding", "generator", "supports"]
+__all__ = [
+    "DINT4_LOW",
+    "LEGS",
+    "Lane",
+    "add_dint4_high_digit",
+    "add_dint4_low_digit",
+    "add_signed_digit",
+    "add_three_way_digit",
+    "correction",
+    "encoding",
+    "generator",
+    "split",
+    "supports",
+]
 
 
 def supports(format: Format) -> bool:
@@ -49,29 +62,31 @@ def encoding(format: Format) -> NDArray[np.uint8]:
     rest = format.half_steps.astype(np.int64) // 2
     stored = np.zeros(format.codes, dtype=np.uint8)
     for position in range(0, format.bits - 2, 2):
-        digit, rest = _split(rest, -2)
-        stored |= _LEGS[digit + 2] << position
-    return stored | _LEGS[rest + 2] << (format.bits - 2)
+        digit, rest = split(rest, 4, -2)
+        stored |= LEGS[digit + 2] << position
+    return (stored | LEGS[rest + 2] << (format.bits - 2)).astype(np.uint8)
 
 
 def _dint4_encoding(format: Format) -> NDArray[np.uint8]:
     half_steps = format.half_steps.astype(np.int64)
     # Denormals are stored as what would be 8 and 9 steps.
     steps = np.where(half_steps & 1, 8 + (half_steps > 0), half_steps >> 1)
-    low, high = _split(steps, -2)
-    return _DINT4_LOW[low + 2] | _LEGS[high + 2] << 2
+    low, high = split(steps, 4, -2)
+    return (DINT4_LOW[low + 2] | LEGS[high + 2] << 2).astype(np.uint8)
 
 
-def _split(values: NDArray[np.int64], least: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The digit of ``least … least + 3`` that agrees modulo 4, and the rest."""
-    digit = (values - least) % 4 + least
-    return digit, (values - digit) // 4
+def split(
+    values: NDArray[np.int64], base: int, least: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The digit of ``least … least + base − 1`` that agrees modulo ``base``, and the rest."""
+    digit = (values - least) % base + least
+    return digit, (values - digit) // base
 
 
-#: Two bits for the digits −2 … 2: the leg −1, and above it the leg 1.
-_LEGS = np.array([0, 1, 3, 2, 0], dtype=np.uint8)
-#: The same of dINT4's low digit, where nought is no leg and −2 both.
-_DINT4_LOW = np.array([3, 1, 0, 2], dtype=np.uint8)
+#: Two bits for the digits −2 … 2: the leg −1, and above it the leg 1. Nought is both.
+LEGS = np.array([0, 1, 3, 2, 0], dtype=np.uint8)
+#: The same of dINT4's low digit, where nought is neither and a two both.
+DINT4_LOW = np.array([3, 1, 0, 2, 3], dtype=np.uint8)
 
 
 @cache
@@ -79,7 +94,7 @@ def _products_of_nought(format: Format) -> NDArray[np.int64]:
     """What the generator makes of an activation 0 and each stored weight."""
     activation, stored = Signal(ACTIVATION_BITS), Signal(format.bits)
     total = Signal(32)
-    products = generator(format, folded_operands([activation]), [stored])
+    products = generator(format, folded.operands([activation]), [stored])
     m = Module()
     m.d.comb += [signal.eq(value) for signal, value in products.definitions]
     m.d.comb += total.eq(sum((bit << column for column, bit in products.bits), start=0))
@@ -104,66 +119,100 @@ def correction(format: Format, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
 # Products
 
 
+@dataclass(frozen=True)
+class Lane:
+    """What positive and negative multiples let pass, and the bits of the stored weight.
+
+    Selections are subtracted: ``positive`` is the complement of u = a + 128, ``negative`` u itself,
+    or the other way round where all is subtracted once more.
+    """
+
+    positive: list[Value]
+    negative: list[Value]
+    stored: Value
+
+    def signed(
+        self, products: PartialProducts, column: int, positive: Value, negative: Value
+    ) -> list[Value]:
+        """What is to pass, of either sign; constant where both are on, or neither."""
+        return folded.signed_operand(
+            products, column, self.negative, self.positive, positive, negative
+        )
+
+
 def generator(format: Format, operands: Value, weights: Sequence[Value]) -> PartialProducts:
     """Partial products of a stored weight and the operands of its lane (folded.operands)."""
     products = PartialProducts()
     (stored,) = weights
     u, complement = list(operands[:ACTIVATION_BITS]), list(operands[ACTIVATION_BITS:])
+    lane = Lane(complement, u, stored)
     if format.is_dint:
-        _add_dint4(products, u, complement, stored)
+        denormal = add_dint4_high_digit(products, lane, Const(0))
+        add_dint4_low_digit(products, lane, denormal)
         return products
-    below: Value | None = None
-    for position in range(0, format.bits - 2, 2):
-        minus_one, one = stored[position], stored[position + 1]
-        minus_two = products.define("minus_two", ~(minus_one | one))
-        products.subtract_selection(
-            [
-                (one, complement, position),
-                (minus_one, u, position),
-                (minus_two, u, position + 1),
-            ]
-        )
+    below: Value = Const(0)
+    for column in range(0, format.bits - 2, 2):
+        minus_one, one = add_three_way_digit(products, lane, column)
         # A digit nought is both legs.
-        below = ~one if below is None else products.define("below", ~one | (minus_one & below))
-    _add_top_digit(products, u, complement, stored, below)
+        below = products.define("below", ~one | (minus_one & below))
+    add_signed_digit(products, lane, format.bits - 2, plus_two=below)
     return products
 
 
-def _add_top_digit(
-    products: PartialProducts,
-    u: list[Value],
-    complement: list[Value],
-    stored: Value,
-    below: Value | None,
+def add_three_way_digit(
+    products: PartialProducts, lane: Lane, column: int
+) -> tuple[Value, Value]:
+    """Add the digit −2 … 1 of two stored bits, and return its legs −1 and 1."""
+    minus_one, one = lane.stored[column], lane.stored[column + 1]
+    minus_two = products.define("minus_two", ~(minus_one | one))
+    products.subtract_selection(
+        [
+            (one, lane.positive, column),
+            (minus_one, lane.negative, column),
+            (minus_two, lane.negative, column + 1),
+        ]
+    )
+    return minus_one, one
+
+
+def add_signed_digit(
+    products: PartialProducts, lane: Lane, column: int, plus_two: Value
 ) -> None:
-    """Add the top digit; ``below`` is whether what stands below it is negative."""
-    minus_one, one = stored[-2], stored[-1]
-    column = len(stored) - 2
+    """Add the digit −2 … 2 of two stored bits; ``plus_two`` makes 2 of −2."""
+    minus_one, one = lane.stored[column], lane.stored[column + 1]
     two = products.define("two", ~(minus_one | one))
-    # Nought is both legs of the sign, which passes nothing.
     single = products.define("single", ~two)
-    if below is None:
-        positive, negative = one, products.define("negative", ~one | minus_one)
-    else:
-        positive = products.define("positive", one | (two & below))
-        negative = products.define("negative", minus_one | (two & ~below))
-    signed = signed_operand(products, column, u, complement, positive, negative)
+    plus_two = products.define("plus_two", plus_two)
+    positive = products.define("positive", one | (two & plus_two))
+    negative = products.define("negative", minus_one | (two & ~plus_two))
+    signed = lane.signed(products, column, positive, negative)
     products.subtract_selection([(single, signed, column), (two, signed, column + 1)], late=True)
 
 
-def _add_dint4(
-    products: PartialProducts, u: list[Value], complement: list[Value], stored: Value
-) -> None:
-    """Add both digits of dINT4, in half steps, or ±u for a denormal."""
-    minus, plus, high_minus_one, high_one = stored
-    denormal = products.define("denormal", ~(high_minus_one | high_one | minus))
-    two = products.define("two", ~(high_minus_one | high_one) & minus)
+def add_dint4_high_digit(products: PartialProducts, lane: Lane, int8: Value) -> Value:
+    """Add the high digit of dINT4, −1 … 2, and return whether the weight is a denormal.
+
+    Denormals are digits 0 and 1 below a 2, which no steps of dINT4 have; where ``int8``, they are
+    what they are.
+    """
+    minus, minus_one, one = lane.stored[0], lane.stored[2], lane.stored[3]
+    half = products.define("half", ~(minus | int8))
+    denormal = products.define("denormal", ~(one | minus_one) & half)
+    two = products.define("two", ~(one | minus_one | half))
     products.subtract_selection(
-        [(high_one, complement, 3), (two, complement, 4), (high_minus_one, u, 3)]
+        [(one, lane.positive, 3), (two, lane.positive, 4), (minus_one, lane.negative, 3)]
     )
-    one = products.define("one", ~denormal)
+    return denormal
+
+
+def add_dint4_low_digit(products: PartialProducts, lane: Lane, denormal: Value) -> None:
+    """Add the low digit of dINT4, −2 … 1 steps, or ± 1/2; all in half steps."""
+    minus, plus = lane.stored[0], lane.stored[1]
+    one = products.define("not_denormal", ~denormal)
     minus_two = products.define("minus_two", plus & minus)
     negative = products.define("negative", minus | (denormal & ~plus))
     # Of −2 both are on, which passes nothing.
-    signed = signed_operand(products, 0, u, complement, plus, negative)
-    products.subtract_selection([(denormal, signed, 0), (one, signed, 1), (minus_two, u, 2)], late=True)
+    signed = lane.signed(products, 0, plus, negative)
+    products.subtract_selection(
+        [(denormal, signed, 0), (one, signed, 1), (minus_two, lane.negative, 2)], late=True
+    )
