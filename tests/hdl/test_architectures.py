@@ -181,6 +181,9 @@ def test_behavioural_product_is_every_product(format):
         (DINT4, "digits_folded", 19),
         (INT4, "digits_folded", 18),
         (INT4, "r4n", 18),
+        (DINT4, "nr4sd", 19),
+        (INT4, "nr4sd", 18),
+        (INT8, "nr4sd", 36),
         (INT8, "booth", 40),
         (INT8, "booth_folded", 36),
         (INT8, "r4n", 36),
@@ -228,6 +231,35 @@ def test_correction_fills_the_last_pair_with_zero_codes():
     filled = np.array([[3, 250, 9, 0]], dtype=np.uint8)
     fip = ARCHITECTURES["fip"]
     assert fip.correction(INT8, codes).tolist() == fip.correction(INT8, filled).tolist()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=case_id)
+def test_what_is_stored_is_another_word_for_each_code(architecture):
+    for format in filter(architecture.supports, FORMATS):
+        codes = np.arange(format.codes, dtype=np.uint8).reshape(2, -1)
+        stored = architecture.stored(format, codes)
+        assert stored.dtype == np.uint8
+        assert sorted(stored.ravel().tolist()) == list(range(format.codes))
+        assert architecture.restored(format, stored).tolist() == codes.tolist()
+        assert (stored != codes).any() == (architecture.name == "nr4sd")
+
+
+def test_weights_are_stored_as_the_digits_that_are_documented():
+    """docs/arithmetic.md, section 3."""
+    nr4sd = ARCHITECTURES["nr4sd"]
+    stored = nr4sd.stored(DINT4, np.arange(16, dtype=np.uint8))
+    assert [f"{word:04b}" for word in stored] == [
+        *("1100", "1110", "1011", "1001", "1000", "1010", "0011", "0001"),
+        *("0010", "0000", "0111", "0101", "0100", "0110", "1111", "1101"),
+    ]
+    ends = nr4sd.stored(INT8, np.array([127, 128], dtype=np.uint8))
+    assert [f"{word:08b}" for word in ends] == ["00111101", "00111111"]
+
+
+def test_storing_refuses_what_is_no_code():
+    for store in (ARCHITECTURES["nr4sd"].stored, ARCHITECTURES["nr4sd"].restored):
+        with pytest.raises(ValueError, match="dINT4 codes must be 0 to 15, not 16"):
+            store(DINT4, np.array([16], dtype=np.uint8))
 
 
 def test_correction_refuses_what_is_no_code():

@@ -67,6 +67,9 @@ def test_passes_on_verilator():
     [
         ("dot", "dINT4", "digits_folded"),
         ("pe", "dINT4", "digits_folded"),
+        ("dot", "dINT4", "nr4sd"),
+        ("pe", "dINT4", "nr4sd"),
+        ("tile", "INT4", "nr4sd"),
         ("tile", "INT4", "r4n"),
         ("pe", "INT4", "pair_folded"),
         ("tile", "FP4", "shift_folded"),
@@ -77,8 +80,9 @@ def test_passes_with_weights_that_leave_a_part_to_the_bias(design, name, archite
     check(design, name, architecture, "icarus", sizes={"lanes": 3})
 
 
-def test_passes_on_verilator_with_wide_weights_that_leave_a_part_to_the_bias():
-    check("pe", "INT8", "fip", "verilator", sizes={"lanes": 3})
+@pytest.mark.parametrize("architecture", ["fip", "nr4sd"])
+def test_passes_on_verilator_with_wide_weights_that_leave_a_part_to_the_bias(architecture):
+    check("pe", "INT8", architecture, "verilator", sizes={"lanes": 3})
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 3), (3, 1)])

@@ -22,12 +22,15 @@ STAGED = {"operand_register": 1, "tree_register": 2, "fast_adder": 1}
         ("dot", "int8", "pair", STAGED | {"carry_save": 1}),
         ("pe", "dint4", "digits_folded", {"tree_register": 2, "fast_adder": 1}),
         ("pe", "int8", "r4n", STAGED),
+        ("pe", "int8", "nr4sd", STAGED),
+        ("dot", "dint4", "nr4sd", {"carry_save": 1}),
         ("pe", "int8", "fip", STAGED | {"double_buffered": 0}),
         ("pe", "dint4", "digits_folded", {"double_buffered": 0}),
         ("pe", "dint4", "digits_folded", {"lanes": 1, "outputs": 16}),
         ("tile", "int4", "r4n", STAGED),
         ("tile", "dint4", "digits_folded", {"operand_register": 1}),
         ("tile", "dint4", "digits_folded", STAGED | {"double_buffered": 0}),
+        ("tile", "dint4", "nr4sd", STAGED),
     ],
 )
 def test_netlists_with_other_stages_and_adders_equal_the_golden_model(
