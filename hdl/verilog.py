@@ -14,6 +14,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable, Module, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 
+from dintmac.hdl.architectures import ARCHITECTURES
 from dintmac.hdl.designs import Configuration
 from dintmac.hdl.hierarchy import Hierarchy, place
 from dintmac.hdl.yosys import find_yosys
@@ -211,6 +212,11 @@ class Export:
             "packing": "element 0 in the least significant bits, the last axis fastest",
             "ports": [port.to_json() for port in self.ports],
         }
+        architecture = ARCHITECTURES.get(configuration.architecture)
+        if architecture is not None and architecture.encoding is not None:
+            # By code; without it weights go in as codes.
+            stored = architecture.encoding(configuration.format)
+            description["stored_weights"] = stored.tolist()
         return json.dumps(description, indent=2, ensure_ascii=False) + "\n"
 
 

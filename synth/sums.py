@@ -310,9 +310,7 @@ class Enumerated(_Sums):
                     _integer([plane >> at & 1 for plane in number])
                     for number in (sums[output], addends[output])
                 )
-                self._refute(
-                    self._stored(codes[output, :, at]), activations[:, at], addend, got
-                )
+                self._refute(self._stored(codes[output, :, at]), activations[:, at], addend, got)
         return f"exhaustive, {copies:,} products"
 
 

@@ -159,9 +159,7 @@ def generator(format: Format, operands: Value, weights: Sequence[Value]) -> Part
     return products
 
 
-def add_three_way_digit(
-    products: PartialProducts, lane: Lane, column: int
-) -> tuple[Value, Value]:
+def add_three_way_digit(products: PartialProducts, lane: Lane, column: int) -> tuple[Value, Value]:
     """Add the digit −2 … 1 of two stored bits, and return its legs −1 and 1."""
     minus_one, one = lane.stored[column], lane.stored[column + 1]
     minus_two = products.define("minus_two", ~(minus_one | one))
@@ -175,9 +173,7 @@ def add_three_way_digit(
     return minus_one, one
 
 
-def add_signed_digit(
-    products: PartialProducts, lane: Lane, column: int, plus_two: Value
-) -> None:
+def add_signed_digit(products: PartialProducts, lane: Lane, column: int, plus_two: Value) -> None:
     """Add the digit −2 … 2 of two stored bits; ``plus_two`` makes 2 of −2."""
     minus_one, one = lane.stored[column], lane.stored[column + 1]
     two = products.define("two", ~(minus_one | one))

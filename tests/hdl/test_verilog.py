@@ -6,6 +6,7 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
@@ -134,6 +135,16 @@ def test_port_map_describes_every_port_of_the_module(design):
     assert found.pop("clk") == ("input", 1)
     assert found.pop("rst") == ("input", 1)
     assert found == {p["name"]: (p["direction"], p["width"]) for p in description["ports"]}
+
+
+def test_port_map_says_what_is_stored_of_each_code():
+    sizes = {"lanes": 2, "outputs": 1}
+    configuration = Configuration("pe", DINT4, "nr4sd", sizes)
+    table = json.loads(export(configuration).port_map())["stored_weights"]
+    codes = np.arange(16, dtype=np.uint8)
+    assert table == configuration.build().stored(codes).tolist()
+    plain = export(Configuration("pe", DINT4, "digits_folded", sizes))
+    assert "stored_weights" not in json.loads(plain.port_map())
 
 
 def test_port_map_gives_the_layout_of_vectors():
