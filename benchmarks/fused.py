@@ -20,9 +20,9 @@ from dintmac.synth.cells import cells_of
 from dintmac.synth.liberty import Library, find_libraries
 
 #: Elements for INT8 alone.
-BASELINES = ("booth_folded", "r4n")
+BASELINES = ("booth_folded", "nr4sd")
 #: What a fused element is made of, without the mode.
-PURE = "digits_folded"
+PURE = "nr4sd"
 
 
 def rows_of(library: Library, pairs: int, outputs: int) -> tuple[list[Row], list[Row], list[Row]]:
