@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from amaranth.hdl import Cat, Value
@@ -207,6 +208,16 @@ ARCHITECTURES = {
             nr4sd.supports,
             operands=folded.operands,
             group_correction=nr4sd.correction,
+            encoding=nr4sd.encoding,
+            adds_complements=False,
+        ),
+        Architecture(
+            "nr4sd_split",
+            "nr4sd for libraries without AND-OR-invert gates of three legs",
+            partial(nr4sd.generator, split=True),
+            lambda format: nr4sd.supports(format) and format.bits > 2,
+            operands=folded.operands,
+            group_correction=partial(nr4sd.correction, split=True),
             encoding=nr4sd.encoding,
             adds_complements=False,
         ),

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from dintmac.golden.formats import ACTIVATION_BITS, Format
 from dintmac.hdl.architectures import folded
-from dintmac.hdl.architectures.partial_products import PartialProducts
+from dintmac.hdl.architectures.partial_products import Leg, PartialProducts, SplitLeg
 
 __all__ = [
     "DINT4_LOW",
@@ -90,11 +90,11 @@ DINT4_LOW = np.array([3, 1, 0, 2, 3], dtype=np.uint8)
 
 
 @cache
-def _products_of_nought(format: Format) -> NDArray[np.int64]:
+def _products_of_nought(format: Format, split: bool) -> NDArray[np.int64]:
     """What the generator makes of an activation 0 and each stored weight."""
     activation, stored = Signal(ACTIVATION_BITS), Signal(format.bits)
     total = Signal(32)
-    products = generator(format, folded.operands([activation]), [stored])
+    products = generator(format, folded.operands([activation]), [stored], split=split)
     m = Module()
     m.d.comb += [signal.eq(value) for signal, value in products.definitions]
     m.d.comb += total.eq(sum((bit << column for column, bit in products.bits), start=0))
@@ -111,9 +111,11 @@ def _products_of_nought(format: Format) -> NDArray[np.int64]:
     return np.array(sums, dtype=np.int64) + products.constant
 
 
-def correction(format: Format, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+def correction(
+    format: Format, codes: NDArray[np.uint8], *, split: bool = False
+) -> NDArray[np.int64]:
     """What the products of an activation 0 add up to; shape (…, 1) gives (…)."""
-    return _products_of_nought(format)[encoding(format)[codes[..., 0]]]
+    return _products_of_nought(format, split)[encoding(format)[codes[..., 0]]]
 
 
 # Products
@@ -124,12 +126,54 @@ class Lane:
     """What positive and negative multiples let pass, and the bits of the stored weight.
 
     Selections are subtracted: ``positive`` is the complement of u = a + 128, ``negative`` u itself,
-    or the other way round where all is subtracted once more.
+    or the other way round where all is subtracted once more. With ``split`` those of three legs
+    are added instead, in two gates a bit (PartialProducts.add_split_selection).
     """
 
     positive: list[Value]
     negative: list[Value]
     stored: Value
+    split: bool = False
+
+    def add_digit(
+        self, products: PartialProducts, column: int, one: Value, minus_one: Value, two: Leg
+    ) -> None:
+        """Add a digit of the legs 1, −1 and ``two``, which is one of ± 2 by what it lets pass."""
+        if self.split:
+            legs = [
+                (one, self.negative, self.positive, column),
+                (minus_one, self.positive, self.negative, column),
+            ]
+            products.add_split_selection(legs, self._added(two))
+        else:
+            products.subtract_selection(
+                [(one, self.positive, column), (minus_one, self.negative, column), two]
+            )
+
+    def add_signed(
+        self,
+        products: PartialProducts,
+        plus: Value,
+        minus: Value,
+        selections: Sequence[tuple[Value, int]],
+        two: Leg,
+    ) -> None:
+        """Add a signed operand, selected at the given columns, and ``two``."""
+        column = selections[0][1]
+        if self.split:
+            signed = self.signed(products, column, minus, plus)
+            legs = [(control, signed, None, shift) for control, shift in selections]
+            products.add_split_selection(legs, self._added(two), late=True)
+        else:
+            signed = self.signed(products, column, plus, minus)
+            subtracted = [(control, signed, shift) for control, shift in selections]
+            products.subtract_selection([*subtracted, two], late=True)
+
+    def _added(self, leg: Leg) -> SplitLeg:
+        """A leg of u or its complement, where selections are added."""
+        control, passed, shift = leg
+        other = self.negative if passed is self.positive else self.positive
+        return control, other, passed, shift
 
     def signed(
         self, products: PartialProducts, column: int, positive: Value, negative: Value
@@ -140,12 +184,14 @@ class Lane:
         )
 
 
-def generator(format: Format, operands: Value, weights: Sequence[Value]) -> PartialProducts:
+def generator(
+    format: Format, operands: Value, weights: Sequence[Value], *, split: bool = False
+) -> PartialProducts:
     """Partial products of a stored weight and the operands of its lane (folded.operands)."""
     products = PartialProducts()
     (stored,) = weights
     u, complement = list(operands[:ACTIVATION_BITS]), list(operands[ACTIVATION_BITS:])
-    lane = Lane(complement, u, stored)
+    lane = Lane(complement, u, stored, split)
     if format.is_dint:
         denormal = add_dint4_high_digit(products, lane, Const(0))
         add_dint4_low_digit(products, lane, denormal)
@@ -163,13 +209,7 @@ def add_three_way_digit(products: PartialProducts, lane: Lane, column: int) -> t
     """Add the digit −2 … 1 of two stored bits, and return its legs −1 and 1."""
     minus_one, one = lane.stored[column], lane.stored[column + 1]
     minus_two = products.define("minus_two", ~(minus_one | one))
-    products.subtract_selection(
-        [
-            (one, lane.positive, column),
-            (minus_one, lane.negative, column),
-            (minus_two, lane.negative, column + 1),
-        ]
-    )
+    lane.add_digit(products, column, one, minus_one, (minus_two, lane.negative, column + 1))
     return minus_one, one
 
 
@@ -195,9 +235,7 @@ def add_dint4_high_digit(products: PartialProducts, lane: Lane, int8: Value) -> 
     half = products.define("half", ~(minus | int8))
     denormal = products.define("denormal", ~(one | minus_one) & half)
     two = products.define("two", ~(one | minus_one | half))
-    products.subtract_selection(
-        [(one, lane.positive, 3), (two, lane.positive, 4), (minus_one, lane.negative, 3)]
-    )
+    lane.add_digit(products, 3, one, minus_one, (two, lane.positive, 4))
     return denormal
 
 
@@ -208,7 +246,5 @@ def add_dint4_low_digit(products: PartialProducts, lane: Lane, denormal: Value) 
     minus_two = products.define("minus_two", plus & minus)
     negative = products.define("negative", minus | (denormal & ~plus))
     # Of −2 both are on, which passes nothing.
-    signed = lane.signed(products, 0, plus, negative)
-    products.subtract_selection(
-        [(denormal, signed, 0), (one, signed, 1), (minus_two, lane.negative, 2)], late=True
-    )
+    selections = [(denormal, 0), (one, 1)]
+    lane.add_signed(products, plus, negative, selections, (minus_two, lane.negative, 2))

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 from amaranth.hdl import Signal, Value
 
-__all__ = ["Leg", "PartialProducts", "extended", "select"]
+__all__ = ["Leg", "PartialProducts", "SplitLeg", "extended", "select"]
 
 #: A control, what it lets pass, and by how many columns that is shifted.
 Leg = tuple[Value, Sequence[Value], int]
+#: A control, what it lets pass, the complement of that, if it is at hand, and the shift.
+SplitLeg = tuple[Value, Sequence[Value], Sequence[Value] | None, int]
 
 
 @dataclass
@@ -63,6 +65,32 @@ class PartialProducts:
                 self.late.add(len(self.bits))
             self.add(column, ~bit)
             self.constant -= 1 << column
+
+    def add_split_selection(
+        self, legs: Sequence[SplitLeg], last: SplitLeg, *, late: bool = False
+    ) -> None:
+        """Add what legs and a last one let pass, up to what depends on the controls alone.
+
+        A bit of three legs is an AND-OR-invert gate of two and an OR-AND-invert gate that takes
+        the last leg's complement: for libraries without AND-OR-invert gates of three legs. A bit
+        that the last leg does not reach is inverted, if its legs have complements: where none is
+        on, it passes a one.
+        """
+        passed = select([(control, bits, shift) for control, bits, _, shift in legs])
+        inverted = select([(c, nots, shift) for c, _, nots, shift in legs if nots is not None])
+        control, _, complement, shift = last
+        assert complement is not None
+        off = self.define("off", ~control)
+        blocked = {shift + i: off | bit for i, bit in enumerate(complement)}
+        for column in sorted(passed.keys() | blocked.keys()):
+            if late:
+                self.late.add(len(self.bits))
+            if column not in blocked:
+                self.add(column, ~inverted[column] if column in inverted else passed[column])
+            elif column in passed:
+                self.add(column, ~(~passed[column] & blocked[column]))
+            else:
+                self.add(column, ~blocked[column])
 
     @property
     def range(self) -> tuple[int, int]:

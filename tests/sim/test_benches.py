@@ -70,6 +70,7 @@ def test_passes_on_verilator():
         ("dot", "dINT4", "nr4sd"),
         ("pe", "dINT4", "nr4sd"),
         ("tile", "INT4", "nr4sd"),
+        ("pe", "dINT4", "nr4sd_split"),
         ("tile", "INT4", "r4n"),
         ("pe", "INT4", "pair_folded"),
         ("tile", "FP4", "shift_folded"),
