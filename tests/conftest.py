@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -19,6 +20,12 @@ SETTINGS = {
     "llama": SIZES | {"model_type": "llama"},
     "bert": SIZES | {"model_type": "bert", "type_vocab_size": 2, "layer_norm_eps": 1e-12},
 }
+
+
+def pytest_configure(config):
+    """Background jobs of a shell ignore Ctrl-C, and so would all that the tests interrupt."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
