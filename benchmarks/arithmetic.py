@@ -1,14 +1,15 @@
 """What the arithmetic earns: INT8 against dINT4 in area, energy and area at equal delay.
 
     python benchmarks/arithmetic.py --library nangate45
-    python benchmarks/arithmetic.py --library nangate45 --size 16x4 --size 32x8 --size 64x8
+    python benchmarks/arithmetic.py --library nangate45 --size 16x4 --size 64x8 --architecture nr4sd
     python benchmarks/arithmetic.py --workload int8.npz --workload int4.npz --workload dint4.npz
 
 Measures processing elements with double-buffered weights of every size (lanes x outputs), two
 precisions in one element, and the INT8 dot product, and prints the tables of docs/arithmetic.md as
 Markdown. Every netlist is compared with the golden model before it counts. The first size is
 measured in every architecture and, where the library states delays, at equal delay as well; the
-others in the architectures that keep their weights. Energy is that of the given workloads, one for
+others in the architectures that keep their weights; ``--architecture`` names those to measure, beside
+the baseline. Energy is that of the given workloads, one for
 each format (examples/minilm_workload.py makes them), or of Gaussian data. What was measured before
 comes from the cache; $DINTMAC_CACHE names another folder.
 
@@ -29,7 +30,7 @@ from pathlib import Path
 
 from dintmac.golden.formats import DINT4, INT4, INT8, Format, parse
 from dintmac.golden.workload import Workload, load
-from dintmac.hdl.architectures import architectures_of
+from dintmac.hdl.architectures import ARCHITECTURES, architectures_of
 from dintmac.hdl.designs import Configuration
 from dintmac.synth.curves import smallest_within, throughput_per_area
 from dintmac.synth.liberty import Library, find_libraries
@@ -57,13 +58,19 @@ PERIODS = (1.0, 0.8, 0.6)
 NEAR = 1.15
 
 
-def elements(sizes: Sizes, *, resident: bool = False) -> list[Configuration]:
-    """Processing elements of one size in every format and architecture, or resident ones alone."""
+def elements(
+    sizes: Sizes, names: Sequence[str] | None, *, resident: bool = False
+) -> list[Configuration]:
+    """Processing elements of one size in every format and architecture, or resident ones alone.
+
+    With ``names`` in these architectures alone, and that of the baseline.
+    """
     return [
         Configuration("pe", format, architecture.name, sizes)
         for format in FORMATS
         for architecture in architectures_of(format, resident=True)
         if architecture.generator is not None and (architecture.is_resident or not resident)
+        if names is None or architecture.name in (*names, BOOTH)
     ]
 
 
@@ -199,10 +206,12 @@ def sides(record: Record) -> tuple[int, int]:
     return record.parameters["lanes"], record.parameters["outputs"]
 
 
-def at_equal_delay(library: Library, size: Sizes) -> None:
+def at_equal_delay(library: Library, size: Sizes, names: Sequence[str] | None) -> None:
     """Measure elements with the stages of their choice, and print them at equal delay."""
     staged = [
-        (c, library, None) for stages in STAGES for c in elements(size | stages, resident=True)
+        (c, library, None)
+        for stages in STAGES
+        for c in elements(size | stages, names, resident=True)
     ]
     records = measured(staged, {})
     (baseline,) = (r.delay_ns for r in records if r.architecture == BOOTH and is_plain(r))
@@ -289,15 +298,17 @@ def main() -> None:
     parser.add_argument("--library", action="append", metavar="NAME|PATH")
     parser.add_argument("--size", action="append", type=size_of, metavar="LANESxOUTPUTS")
     parser.add_argument("--workload", action="append", type=Path, metavar="FILE.npz")
+    parser.add_argument("--architecture", action="append", choices=ARCHITECTURES, metavar="NAME")
     arguments = parser.parse_args()
+    names = arguments.architecture
     started = time.monotonic()
     sizes = arguments.size or [size_of("16x4"), size_of("32x8")]
     if arguments.workload:
         data = {w.format.name: w for w in map(load, arguments.workload)}
     else:
         data = {format.name: gaussian(format) for format in FORMATS}
-    configurations = elements(sizes[0]) + dot_products()
-    configurations += [c for size in sizes[1:] for c in elements(size, resident=True)]
+    configurations = elements(sizes[0], names) + dot_products()
+    configurations += [c for size in sizes[1:] for c in elements(size, names, resident=True)]
     configurations += fused(sizes[0])
     for library in find_libraries(arguments.library):
         records = measured([(c, library, None) for c in configurations], data)
@@ -305,7 +316,7 @@ def main() -> None:
         if missing := delay_missing(library):
             print(f"\nNo delays: {missing}.")
         else:
-            at_equal_delay(library, sizes[0])
+            at_equal_delay(library, sizes[0], names)
     print(f"\n{time.monotonic() - started:.0f} s")
 
 
