@@ -8,10 +8,10 @@ Measures processing elements with double-buffered weights of every size (lanes x
 precisions in one element, and the INT8 dot product, and prints the tables of docs/arithmetic.md as
 Markdown. Every netlist is compared with the golden model before it counts. The first size is
 measured in every architecture and, where the library states delays, at equal delay as well; the
-others in the architectures that keep their weights; ``--architecture`` names those to measure, beside
-the baseline. Energy is that of the given workloads, one for
-each format (examples/minilm_workload.py makes them), or of Gaussian data. What was measured before
-comes from the cache; $DINTMAC_CACHE names another folder.
+others in the architectures that keep their weights. ``--architecture`` names those to measure
+beside the baseline. Energy is that of the given workloads, one for each format
+(examples/minilm_workload.py makes them), or of Gaussian data. What was measured before comes from
+the cache; $DINTMAC_CACHE names another folder.
 
 At equal delay every architecture has the choice of its stages: none, a prefix adder, a register in
 the tree, one for the operands as well. The clock periods are parts of the delay of INT8's folded
