@@ -15,8 +15,8 @@ the cache; $DINTMAC_CACHE names another folder.
 
 At equal delay every architecture has the choice of its stages: none, a prefix adder, a register in
 the tree, one for the operands as well. The clock periods are parts of the delay of INT8's folded
-Booth without stages. What misses one by little, and is smaller than what meets it, is mapped once
-more, for that period.
+Booth without stages. What misses one by little, and is smaller than all of its format that meet
+it, is mapped once more, for that period.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ def at_equal_delay(library: Library, size: Sizes, names: Sequence[str] | None) -
         (configuration_of(record), library, period)
         for period in periods
         for own in by_variant(records)
-        for record in nearly(own, period)
+        for record in nearly(own, rivals(own, records), period)
     ]
     records += measured(hurried, {})
     title = f"{library.name}, {size['lanes']} × {size['outputs']}"
@@ -243,13 +243,20 @@ def at_equal_delay(library: Library, size: Sizes, names: Sequence[str] | None) -
     )
 
 
-def nearly(records: Sequence[Record], period_ns: float) -> list[Record]:
+def rivals(own: Sequence[Record], records: Sequence[Record]) -> Sequence[Record]:
+    """What an architecture has to beat: all of its format, and the baseline itself alone."""
+    if own[0].architecture == BOOTH:
+        return own
+    return [r for r in records if r.format == own[0].format]
+
+
+def nearly(records: Sequence[Record], others: Sequence[Record], period_ns: float) -> list[Record]:
     """Of one architecture those that may win once they are mapped for a period.
 
     They are smaller than what is fast enough already and miss the period by little; where nothing
     is fast enough, the fastest is one of them.
     """
-    winner = smallest_within(records, period_ns)
+    winner = smallest_within(others, period_ns)
     near = [r for r in records if period_ns < delay(r) <= NEAR * period_ns]
     if winner is None:
         return near or [min(records, key=delay)]
