@@ -8,7 +8,7 @@ Measures processing elements with double-buffered weights of every size (lanes x
 precisions in one element, and the INT8 dot product, and prints the tables of docs/arithmetic.md as
 Markdown. Every netlist is compared with the golden model before it counts. The first size is
 measured in every architecture and, where the library states delays, at equal delay as well; the
-others in the architectures that keep their weights. ``--architecture`` names those to measure
+others in the architectures that are smallest there. ``--architecture`` names those to measure
 beside the baseline. Energy is that of the given workloads, one for each format
 (examples/minilm_workload.py makes them), or of Gaussian data. What was measured before comes from
 the cache; $DINTMAC_CACHE names another folder.
@@ -59,17 +59,19 @@ NEAR = 1.15
 
 
 def elements(
-    sizes: Sizes, names: Sequence[str] | None, *, resident: bool = False
+    sizes: Sizes, names: Sequence[str] | None, *, best: bool = False
 ) -> list[Configuration]:
-    """Processing elements of one size in every format and architecture, or resident ones alone.
+    """Processing elements of one size in every format and architecture, or the best alone.
 
-    With ``names`` in these architectures alone, and that of the baseline.
+    The best are all that are resident but ``r4n``, which ``nr4sd`` is without its activation term.
+    With ``names`` they are those, and the baseline.
     """
     return [
         Configuration("pe", format, architecture.name, sizes)
         for format in FORMATS
         for architecture in architectures_of(format, resident=True)
-        if architecture.generator is not None and (architecture.is_resident or not resident)
+        if architecture.generator is not None
+        if not best or (architecture.is_resident and architecture.name != "r4n")
         if names is None or architecture.name in (*names, BOOTH)
     ]
 
@@ -104,7 +106,18 @@ def measured(jobs: Sequence[Job], data: Mapping[str, Workload]) -> list[Record]:
         line = f"{done}/{total} {record.library} {record.design} {record.format}"
         print(f"{line} {record.architecture} {record.parameters}", file=sys.stderr, flush=True)
 
-    return measure_all(jobs, data=data, workers=os.cpu_count(), progress=report)
+    # The longest first, so that no processor waits for the last.
+    order = sorted(range(len(jobs)), key=lambda i: effort(jobs[i]), reverse=True)
+    done = measure_all([jobs[i] for i in order], data=data, workers=os.cpu_count(), progress=report)
+    by_job = dict(zip(order, done, strict=True))
+    return [by_job[i] for i in range(len(jobs))]
+
+
+def effort(job: Job) -> float:
+    """About how long a job takes: by bits of weights, and longer for a shorter period."""
+    configuration, _, period_ns = job
+    products = configuration.parameters["lanes"] * configuration.parameters.get("outputs", 1)
+    return products * configuration.format.bits / (period_ns or 100)
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -209,9 +222,7 @@ def sides(record: Record) -> tuple[int, int]:
 def at_equal_delay(library: Library, size: Sizes, names: Sequence[str] | None) -> None:
     """Measure elements with the stages of their choice, and print them at equal delay."""
     staged = [
-        (c, library, None)
-        for stages in STAGES
-        for c in elements(size | stages, names, resident=True)
+        (c, library, None) for stages in STAGES for c in elements(size | stages, names, best=True)
     ]
     records = measured(staged, {})
     (baseline,) = (r.delay_ns for r in records if r.architecture == BOOTH and is_plain(r))
@@ -315,7 +326,7 @@ def main() -> None:
     else:
         data = {format.name: gaussian(format) for format in FORMATS}
     configurations = elements(sizes[0], names) + dot_products()
-    configurations += [c for size in sizes[1:] for c in elements(size, names, resident=True)]
+    configurations += [c for size in sizes[1:] for c in elements(size, names, best=True)]
     configurations += fused(sizes[0])
     for library in find_libraries(arguments.library):
         records = measured([(c, library, None) for c in configurations], data)
