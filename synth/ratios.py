@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -71,7 +70,7 @@ def ratios_of(records: Iterable[Record]) -> list[Ratio]:
     keep it. Energies are compared on the same data. The order is that in which designs and
     libraries first occur.
     """
-    groups = _grouped(records, lambda r: (r.library, r.design, json.dumps(r.parameters)))
+    groups = _grouped(records, lambda r: (r.library, r.design, frozenset(r.parameters.items())))
     return [ratio for group in groups for ratio in _ratios(group)]
 
 

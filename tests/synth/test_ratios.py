@@ -100,6 +100,14 @@ def test_only_equal_functions_in_one_library_are_compared(other):
     assert ratios_of(records) == []
 
 
+def test_the_order_of_parameters_is_no_matter():
+    """Records from the cache have them sorted."""
+    fresh = record("INT8", "booth", 190.0, parameters={"lanes": 4, "depth": 64})
+    cached = record("dINT4", "digits", 100.0, parameters={"depth": 64, "lanes": 4})
+    (ratio,) = ratios_of([fresh, cached])
+    assert (ratio.ratio, ratio.strongest) == (1.9, True)
+
+
 def test_at_equal_delay_the_smallest_that_keep_it_are_compared():
     records = [
         record("INT8", "booth", 180.0),
