@@ -171,9 +171,9 @@ def ratios(records: Sequence[Record], value: Callable[[Record], float]) -> list[
     int8, int4, dint4 = best(INT8), best(INT4), best(DINT4)
     if value(dint4) == float("inf"):
         return ["—"] * 3
-    booth = min((value(r) for r in records if r.architecture == BOOTH), default=float("nan"))
+    booth = [f"{value(r) / value(dint4):.3f}" for r in records if r.architecture == BOOTH]
     return [
-        f"{booth / value(dint4):.3f}",
+        booth[0] if booth else "—",
         f"{value(int8) / value(dint4):.3f} (`{int8.architecture}`)",
         f"{value(dint4) / value(int4):.3f} (`{int4.architecture}`)",
     ]
