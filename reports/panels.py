@@ -49,6 +49,10 @@ _ENERGIES = (
 )
 
 
+#: Width of a character beside a dot, in widths of the axes.
+_CHARACTER = 1 / 70
+
+
 @dataclass(frozen=True)
 class Dot:
     """A ratio and a note on it; dots that follow each other with one heading stand under it."""
@@ -63,8 +67,9 @@ class Dot:
 class DotPanel:
     """Ratios of one metric between one baseline and one candidate.
 
-    ``span`` is the least and the greatest ratio of all panels, published ones included, so that all
-    have one scale; ``published`` is a ratio to compare with, or None.
+    ``span`` is what all panels show, so that all have one scale: the least ratio, and the greatest,
+    published ones included, or where the text beside one ends; ``published`` is a ratio to compare
+    with, or None.
     """
 
     title: str
@@ -241,6 +246,8 @@ def ratio_panels(comparisons: Sequence[Comparison]) -> list[DotPanel]:
     """A panel for each comparison, all with one scale."""
     values = [r.ratio for comparison in comparisons for r in comparison.ratios]
     values += [c.published for c in comparisons if c.published is not None]
+    dots = [_dot(comparison, r) for comparison in comparisons for r in comparison.ratios]
+    ends = [_end_of_text(dot, min(1.0, *values)) for dot in dots]
     return [
         DotPanel(
             title=comparison.title,
@@ -249,11 +256,17 @@ def ratio_panels(comparisons: Sequence[Comparison]) -> list[DotPanel]:
             dots=tuple(
                 gathered([_dot(comparison, r) for r in comparison.ratios], lambda d: d.heading)
             ),
-            span=(min(values), max(values)),
+            span=(min(values), max(*values, *ends)),
             published=comparison.published,
         )
         for comparison in comparisons
     ]
+
+
+def _end_of_text(dot: Dot, left: float) -> float:
+    """Where the text beside a dot ends, if axes begin at ``left`` and end there."""
+    share = min(len(f"{times(dot.value)}  {dot.note}") * _CHARACTER, 0.8)
+    return (dot.value - share * left) / (1 - share)
 
 
 def area_panels(records: Sequence[Record]) -> list[BarPanel]:

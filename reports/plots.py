@@ -156,8 +156,7 @@ def _draw_dots(axes: Axes, panel: DotPanel) -> None:
             markersize=5.5,
         )
         _value(axes, dot.value, position, f"{times(dot.value)}  {_plain(dot.note)}".rstrip())
-    room = 0.45 if any(dot.note for dot in panel.dots) else 0.2
-    axes.set_xlim(min(1.0, panel.span[0]) - 0.15, max(2.0, panel.span[1]) + room)
+    axes.set_xlim(min(1.0, panel.span[0]) - 0.15, max(2.0, panel.span[1]) + 0.2)
     for whole in (1.0, 2.0):
         axes.axvline(whole, color=_INK, linewidth=0.9, zorder=0.5)
     if panel.published is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib
 import pytest
@@ -101,6 +102,20 @@ def test_growth_orders_sizes_within_designs_and_keeps_single_buffers_apart():
     assert len(set(first.series)) == 3
     assert dict(first.lines)["smallest INT8 ÷ dINT4"] == (1.4, 1.6, 1.8, 1.7)
     assert first.span == second.span == (1.4, 1.9)
+
+
+def test_all_panels_of_ratios_have_room_for_the_longest_note():
+    def span(*ratios):
+        panels = ratio_panels(compare(ratios))
+        assert len({panel.span for panel in panels}) == 1
+        return panels[0].span
+
+    plain = areas("a", "dot", 1.6, lanes=16)
+    other = areas("b", "dot", 1.7, lanes=16)
+    named = replace(other, baseline=Variant("INT8", "booth_folded_of_another_name"))
+    # Architectures are noted where they differ.
+    assert span(plain, other)[0] == span(plain, named)[0] == 1.6
+    assert span(plain, other)[1] + 0.3 < span(plain, named)[1] < 4
 
 
 def test_ratios_of_one_design_stand_under_one_heading():
