@@ -43,7 +43,7 @@ from dintmac.hdl.architectures.nr4sd import (
     add_dint4_low_digit,
     add_signed_digit,
     add_three_way_digit,
-    split,
+    lowest_digit,
 )
 from dintmac.hdl.architectures.partial_products import PartialProducts
 
@@ -176,17 +176,17 @@ class _Digits:
         steps = half_steps >> 1
         if weights != INT8:
             denormal = half_steps & 1 == 1
-            low, high = split(steps, 4, -2)
+            low, high = lowest_digit(steps, 4, -2)
             low = np.where(denormal, half_steps > 0, low)
             return cls(low, np.where(denormal, 2, high), denormal)
         if format.is_dint:
-            lower, upper = split(steps, 16, -6)
-            lower_low, lower_high = split(lower, 4, -2)
-            upper_high, upper_low = split(upper, 4, -1)
+            lower, upper = lowest_digit(steps, 16, -6)
+            lower_low, lower_high = lowest_digit(lower, 4, -2)
+            upper_high, upper_low = lowest_digit(upper, 4, -1)
         else:
-            lower, upper = split(steps, 16, -8)
-            lower_low, lower_high = split(lower, 4, -2)
-            upper_low, upper_high = split(upper, 4, -2)
+            lower, upper = lowest_digit(steps, 16, -8)
+            lower_low, lower_high = lowest_digit(lower, 4, -2)
+            upper_low, upper_high = lowest_digit(upper, 4, -2)
         low = np.stack([lower_low, upper_low], axis=-1).reshape(*codes.shape[:-1], -1)
         high = np.stack([lower_high, upper_high], axis=-1).reshape(low.shape)
         return cls(low, high, np.zeros(low.shape, dtype=np.bool_))

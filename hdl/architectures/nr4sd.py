@@ -1,10 +1,11 @@
 """Weights stored as radix-4 digits that take four values each, so that bits are controls.
 
-Non-redundant radix-4 signed digits (Tsoumanis, Axelos, Moschopoulos, Zervakis and Pekmestzi,
-"Pre-encoded multipliers based on non-redundant radix-4 signed-digit encoding", 2016): a digit is
-−2, −1, 0 or 1, or −1, 0, 1 or 2, in two bits, and the weight is stored that way, in as many bits as
-before. Weights are prepared anyway, for their correction. Where both bits are the legs −1 and 1,
-both are on for nought, and a NOR of them is the third leg: there are no decoders.
+Non-redundant radix-4 signed digits (Tsoumanis, Axelos, Moshopoulos, Zervakis and Pekmestzi,
+"Pre-Encoded Multipliers Based on Non-Redundant Radix-4 Signed-Digit Encoding", IEEE Transactions on
+Computers, 2016, doi 10.1109/TC.2015.2428691): a digit is −2, −1, 0 or 1, or −1, 0, 1 or 2, in two
+bits, and the weight is stored that way, in as many bits as before. Weights are prepared anyway, for
+their correction. Where both bits are the legs −1 and 1, both are on for nought, and a NOR of them is
+the third leg: there are no decoders.
 
 Of an integer all digits are −2 … 1 but the top one, −2 … 2, which stands behind a sign. Its code
 "two" means 2 if what is below is negative, since weights end at 2^(b−1) − 1, and −2 if not.
@@ -13,7 +14,9 @@ Of dINT4 the low digit is −2 … 1 and the high one −1 … 2. They reach −
 the codes of 8 and 9 are those of −1/2 and +1/2. These need ± 1 half step in the low slot, so there
 −1 and 1 are behind a sign.
 
-Selections subtract, as in :mod:`folded`, and :func:`correction` is what they are too large by.
+Selections subtract, as in :mod:`folded`, and :func:`correction` is what they are too large by. Those
+of three legs are added with ``split``, in two gates a bit: for libraries without AND-OR-invert gates
+of three legs.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ __all__ = [
     "correction",
     "encoding",
     "generator",
-    "split",
+    "lowest_digit",
     "supports",
 ]
 
@@ -62,7 +65,7 @@ def encoding(format: Format) -> NDArray[np.uint8]:
     rest = format.half_steps.astype(np.int64) // 2
     stored = np.zeros(format.codes, dtype=np.uint8)
     for position in range(0, format.bits - 2, 2):
-        digit, rest = split(rest, 4, -2)
+        digit, rest = lowest_digit(rest, 4, -2)
         stored |= LEGS[digit + 2] << position
     return (stored | LEGS[rest + 2] << (format.bits - 2)).astype(np.uint8)
 
@@ -71,11 +74,11 @@ def _dint4_encoding(format: Format) -> NDArray[np.uint8]:
     half_steps = format.half_steps.astype(np.int64)
     # Denormals are stored as what would be 8 and 9 steps.
     steps = np.where(half_steps & 1, 8 + (half_steps > 0), half_steps >> 1)
-    low, high = split(steps, 4, -2)
+    low, high = lowest_digit(steps, 4, -2)
     return (DINT4_LOW[low + 2] | LEGS[high + 2] << 2).astype(np.uint8)
 
 
-def split(
+def lowest_digit(
     values: NDArray[np.int64], base: int, least: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The digit of ``least … least + base − 1`` that agrees modulo ``base``, and the rest."""
