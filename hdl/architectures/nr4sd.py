@@ -1,22 +1,22 @@
 """Weights stored as radix-4 digits that take four values each, so that bits are controls.
 
 Non-redundant radix-4 signed digits (Tsoumanis, Axelos, Moshopoulos, Zervakis and Pekmestzi,
-"Pre-Encoded Multipliers Based on Non-Redundant Radix-4 Signed-Digit Encoding", IEEE Transactions on
-Computers, 2016, doi 10.1109/TC.2015.2428691): a digit is −2, −1, 0 or 1, or −1, 0, 1 or 2, in two
-bits, and the weight is stored that way, in as many bits as before. Weights are prepared anyway, for
-their correction. Where both bits are the legs −1 and 1, both are on for nought, and a NOR of them is
-the third leg: there are no decoders.
+"Pre-Encoded Multipliers Based on Non-Redundant Radix-4 Signed-Digit Encoding", IEEE Transactions
+on Computers, 2016, doi 10.1109/TC.2015.2428691): a digit is −2, −1, 0 or 1, or −1, 0, 1 or 2, in
+two bits, and the weight is stored that way, in as many bits as before. Weights are prepared
+anyway, for their correction. Where both bits are the legs −1 and 1, both are on for nought, and a
+NOR of them is the third leg: there are no decoders.
 
 Of an integer all digits are −2 … 1 but the top one, −2 … 2, which stands behind a sign. Its code
 "two" means 2 if what is below is negative, since weights end at 2^(b−1) − 1, and −2 if not.
 
 Of dINT4 the low digit is −2 … 1 and the high one −1 … 2. They reach −6 … 9, and dINT4 ends at 7:
-the codes of 8 and 9 are those of −1/2 and +1/2. These need ± 1 half step in the low slot, so there
-−1 and 1 are behind a sign.
+the codes of 8 and 9 are those of −1/2 and +1/2. These need ± 1 half step in the low slot, so
+there −1 and 1 are behind a sign.
 
-Selections subtract, as in :mod:`folded`, and :func:`correction` is what they are too large by. Those
-of three legs are added with ``split``, in two gates a bit: for libraries without AND-OR-invert gates
-of three legs.
+Selections subtract, as in :mod:`folded`, and :func:`correction` is what they are too large by.
+Those of three legs are added with ``split``, in two gates a bit: for libraries without
+AND-OR-invert gates of three legs.
 """
 
 from __future__ import annotations
