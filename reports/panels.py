@@ -200,9 +200,9 @@ def _growth_panel(library: str, ratios: Sequence[Ratio]) -> GrowthPanel:
     designs = grouped(ratios, _place)
     places = [place for group in grouped(ratios, _series).values() for place in _by_size(group)]
     lines = {
-        "Booth INT8 ÷ dINT4": lambda r: _is(r, "INT8", "dINT4") and "booth" in _name(r),
-        "smallest INT8 ÷ dINT4": lambda r: _is(r, "INT8", "dINT4") and r.strongest,
-        "smallest INT8 ÷ INT4, the ceiling": lambda r: _is(r, "INT8", "INT4") and r.strongest,
+        "smallest INT8 ÷ smallest INT4": lambda r: _is(r, "INT8", "INT4") and r.strongest,
+        "smallest INT8 ÷ smallest dINT4": lambda r: _is(r, "INT8", "dINT4") and r.strongest,
+        "smallest Booth INT8 ÷ smallest dINT4": lambda r: _is(r, "INT8", "dINT4") and _is_booth(r),
     }
     return GrowthPanel(
         title=library,
@@ -234,8 +234,8 @@ def _is(ratio: Ratio, baseline: str, candidate: str) -> bool:
     return (ratio.baseline.format, ratio.candidate.format) == (baseline, candidate)
 
 
-def _name(ratio: Ratio) -> str:
-    return ratio.baseline.architecture
+def _is_booth(ratio: Ratio) -> bool:
+    return ratio.baseline.architecture in ("booth", "booth_folded")
 
 
 def _least(ratios: Iterable[Ratio]) -> float | None:

@@ -6,14 +6,18 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import matplotlib
 import pytest
+from matplotlib.figure import Figure
 
 from dintmac.reports.comparisons import compare
+from dintmac.reports.labels import short_title
 from dintmac.reports.panels import Bar, BarPanel, Dot, DotPanel, growth_panels, ratio_panels
 from dintmac.reports.plots import darkened, draw
-from dintmac.synth.ratios import Ratio, Variant
+from dintmac.reports.report import read_report
+from dintmac.synth.ratios import Ratio, Variant, ratios_of
 
 RATIOS = DotPanel(
     title="INT8 booth ÷ dINT4 digits, area",
@@ -100,8 +104,53 @@ def test_growth_orders_sizes_within_designs_and_keeps_single_buffers_apart():
     first, second = growth_panels(ratios)
     assert first.places == ("dot 4", "dot 16", "pe 16×4", "pe 16×4 single-buffered")
     assert len(set(first.series)) == 3
-    assert dict(first.lines)["smallest INT8 ÷ dINT4"] == (1.4, 1.6, 1.8, 1.7)
+    assert dict(first.lines)["smallest INT8 ÷ smallest dINT4"] == (1.4, 1.6, 1.8, 1.7)
     assert first.span == second.span == (1.4, 1.9)
+
+
+def drawn_lines(panels, monkeypatch):
+    """(title of the panel, label, place, value) of every mark that has been drawn."""
+    marks = []
+
+    def look(figure, *_, **__):
+        for axes in figure.axes:
+            places = [label.get_text() for label in axes.get_xticklabels()]
+            named = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+            colours = {line.get_color(): label for label, line in named.items()}
+            marks.extend(
+                (axes.get_title("left"), colours[line.get_color()], places[x], y)
+                for line in axes.get_lines()
+                for x, y in zip(*line.get_data(), strict=True)
+            )
+
+    monkeypatch.setattr(Figure, "savefig", look)
+    draw(panels, "png", columns=2)
+    return marks
+
+
+def test_growth_draws_what_its_labels_say_of_the_published_records(monkeypatch):
+    """A label is a quotient of two smallest areas, which are looked up in the records here."""
+    published = Path(__file__).resolve().parents[2] / "reports" / "published" / "report.json"
+    records = read_report(published).records
+
+    def smallest(side, library, place):
+        booth, _, format = side.rpartition(" ")
+        assert booth in ("", "Booth")
+        return min(
+            r.area
+            for r in records
+            if (r.format, r.library, short_title(r.design, r.parameters)) == (format, library, place)
+            and r.target_delay_ns is None
+            and (not booth or r.architecture.startswith("booth"))
+        )
+
+    marks = drawn_lines(growth_panels(ratios_of(records)), monkeypatch)
+    for library, label, place, value in marks:
+        baseline, candidate = re.fullmatch(r"smallest (.+) ÷ smallest (.+)", label).groups()
+        quotient = smallest(baseline, library, place) / smallest(candidate, library, place)
+        assert value == pytest.approx(quotient), (library, label, place)
+    places = {(r.library, short_title(r.design, r.parameters)) for r in records}
+    assert len(marks) == len(set(marks)) == 3 * len(places)
 
 
 def test_all_panels_of_ratios_have_room_for_the_longest_note():
