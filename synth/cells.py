@@ -5,15 +5,16 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import json
+import math
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dintmac.hdl.yosys import YosysError, find_yosys
 from dintmac.synth.cache import Cache, key_of
-from dintmac.synth.liberty import CellText, Library, LibraryError
+from dintmac.synth.liberty import CellFacts, Library, LibraryError
 from dintmac.synth.netlist import ClockGate, Module, NetlistError, truth_tables
 
 __all__ = ["Adder", "Cells", "cells_of"]
@@ -57,7 +58,7 @@ class Cells:
     Attributes
     ----------
     areas : dict of str to float
-        Area of every cell, in the library's unit.
+        Area of every cell that has one, in the library's unit.
     models : dict of str to Module
         Cells that have functions, made of Yosys' simple gates.
     flip_flops : frozenset of str
@@ -105,15 +106,11 @@ def cells_of(library: Library, cache: Cache | None = None) -> Cells:
     cache = cache or Cache()
     key = key_of("cells", library.sha256, find_yosys().version, _READ)
     stored = cache.load(key)
-    if stored is None or not {"texts", "modules"} <= stored.keys():
-        texts = {name: asdict(text) for name, text in library.cells().items()}
-        stored = {"texts": texts, "modules": _read_with_yosys(library)}
+    if stored is None:
+        stored = _read_with_yosys(library)
         cache.store(key, stored)
-    return _classify(
-        library,
-        {name: CellText(**text) for name, text in stored["texts"].items()},
-        {name: Module.from_json(name, module) for name, module in stored["modules"].items()},
-    )
+    modules = {name: Module.from_json(name, module) for name, module in stored.items()}
+    return _classify(library, modules)
 
 
 def _read_with_yosys(library: Library) -> dict[str, Any]:
@@ -142,21 +139,23 @@ def _bare(parts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: {k: v for k, v in part.items() if k in keep} for name, part in parts.items()}
 
 
-def _classify(
-    library: Library, texts: Mapping[str, CellText], modules: Mapping[str, Module]
-) -> Cells:
-    dont_use = tuple(sorted(name for name, text in texts.items() if _is_barred(name, text)))
-    usable = [m for name, m in modules.items() if name in texts and name not in dont_use]
+def _classify(library: Library, modules: Mapping[str, Module]) -> Cells:
+    facts = library.facts
+    areas = {n: f.area for n, f in facts.items() if f.area is not None and 0 < f.area < math.inf}
+    usable = [
+        module
+        for name, module in modules.items()
+        if name in areas and not _is_barred(name, facts[name])
+    ]
     gates = [_Gate(module, tables) for module in usable if (tables := _tables(module))]
     _check_basics(library, usable, gates)
-    areas = {name: text.area for name, text in texts.items()}
     # Clock gates are often marked dont_use, because not mappers but clock gating is to use them.
-    clock_gates = {name: gate for name, text in texts.items() if (gate := _clock_gate(name, text))}
+    clock_gates = {name: gate for name in areas if (gate := _clock_gate(name, facts[name]))}
     return Cells(
         areas=areas,
-        models={name: module for name, module in modules.items() if name in texts},
+        models=dict(modules),
         flip_flops=frozenset(name for name, m in modules.items() if _is_flip_flop(m)),
-        dont_use=dont_use,
+        dont_use=tuple(sorted(facts.keys() - {module.name for module in usable})),
         stronger=_stronger(usable, areas),
         inverter=_smallest(gates, areas, _INVERTER),
         buffer=_smallest(gates, areas, _BUFFER) or _smallest(gates, areas, _INVERTER),
@@ -180,8 +179,8 @@ class _Gate:
     tables: dict[str, int]
 
 
-def _is_barred(name: str, text: CellText) -> bool:
-    return text.dont_use or any(fnmatch.fnmatch(name.lower(), pattern) for pattern in DONT_USE)
+def _is_barred(name: str, facts: CellFacts) -> bool:
+    return facts.dont_use or any(fnmatch.fnmatch(name.lower(), pattern) for pattern in DONT_USE)
 
 
 def _is_flip_flop(module: Module) -> bool:
@@ -237,10 +236,10 @@ def _check_basics(library: Library, modules: list[Module], gates: list[_Gate]) -
 _ROLES = ("clock", "enable", "out", "test")
 
 
-def _clock_gate(name: str, text: CellText) -> ClockGate | None:
-    if not text.clock_gate:
+def _clock_gate(name: str, facts: CellFacts) -> ClockGate | None:
+    if not facts.clock_gate:
         return None
-    pins = {role: [p for p, r in text.roles.items() if r == role] for role in _ROLES}
+    pins = {role: [p for p, r in facts.roles.items() if r == role] for role in _ROLES}
     if any(len(pins[role]) != 1 for role in ("clock", "enable", "out")):
         return None
     (clock,), (enable,), (out,) = pins["clock"], pins["enable"], pins["out"]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import itertools
 import os
 import re
 import zlib
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-__all__ = ["CellText", "Group", "Library", "LibraryError", "find_libraries"]
+from dintmac.synth.syntax import Attribute, Group, LibertySyntaxError, parse, write
+
+__all__ = ["CellFacts", "Library", "LibraryError", "find_libraries"]
 
 _BUNDLED = Path(__file__).parent / "libraries"
 _QFLOW = Path("/usr/share/qflow/tech")
@@ -36,12 +37,13 @@ class LibraryError(ValueError):
 
 
 @dataclass(frozen=True)
-class CellText:
-    """What the text of a Liberty file says of a cell, beyond its function.
+class CellFacts:
+    """What a Liberty file says of a cell, beyond its function.
 
     Attributes
     ----------
-    area : float
+    area : float or None
+        None: it states none that is a number.
     dont_use : bool
         The library's author keeps it from synthesis.
     clock_gate : bool
@@ -50,117 +52,82 @@ class CellText:
         For pins of a clock gate: ``clock``, ``enable``, ``test`` or ``out``.
     """
 
-    area: float
+    area: float | None
     dont_use: bool
     clock_gate: bool
     roles: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Group:
-    """A group of a Liberty file, such as ``pin (A) { … }``.
+class Library:
+    """A Liberty library: all that its file holds, whatever becomes of the file.
 
     Attributes
-    ----------
-    kind : str
-        ``pin``, for example.
-    names : tuple of str
-        Its arguments.
-    values : dict of str to tuple of str
-        Attributes, simple (one element) and complex, without quotes.
-    groups : tuple of Group
-    """
-
-    kind: str
-    names: tuple[str, ...]
-    values: dict[str, tuple[str, ...]]
-    groups: tuple[Group, ...]
-
-    def children(self, kind: str) -> Iterator[Group]:
-        """Groups of a kind."""
-        return (group for group in self.groups if group.kind == kind)
-
-    def value(self, name: str) -> str | None:
-        """A simple attribute, or None."""
-        return self.values[name][0] if name in self.values else None
-
-
-@dataclass(frozen=True)
-class Library:
-    """A Liberty library.
-
-    Parameters
     ----------
     name : str
         Short name, for people and records.
     path : Path
         A ``.lib`` or ``.lib.gz`` file.
-    sha256 : str
-        Of the uncompressed text.
     area_unit : str
         ``GE`` for the bundled library, ``µm²`` for all others.
+    sha256 : str
+        Of :meth:`text`: the same however the file is laid out and its cells are ordered.
+    facts : dict of str to CellFacts
+        Of every cell, by name.
     """
 
     name: str
     path: Path
-    sha256: str
     area_unit: str
+    sha256: str
+    facts: dict[str, CellFacts] = field(compare=False, repr=False)
+    _head: str = field(compare=False, repr=False)
+    _cells: dict[str, str] = field(compare=False, repr=False)
 
     @classmethod
     def read(cls, path: Path) -> Library:
-        """Check a file and name it.
+        """Read a file and name it.
 
         Raises
         ------
         LibraryError
             If it is missing, unreadable, damaged or no Liberty file.
         """
-        text = _text(path)
+        library = _library_group(path)
+        groups = _cell_groups(library, path)
+        head = replace(library, body=[part for part in library.body if _belongs_to_head(part)])
         bundled = path.resolve().parent == _BUNDLED.resolve()
-        return cls(
+        unhashed = cls(
             name=_short_name(path),
             path=path,
-            sha256=hashlib.sha256(text.encode()).hexdigest(),
             area_unit=_GATE_EQUIVALENTS if bundled else _SQUARE_MICROMETRES,
+            sha256="",
+            facts={name: _facts(cell) for name, cell in groups.items()},
+            _head=write([head]).removesuffix("}\n"),
+            _cells={name: write([cell]) for name, cell in groups.items()},
         )
+        return replace(unhashed, sha256=hashlib.sha256(unhashed.text().encode()).hexdigest())
 
-    def text(self) -> str:
-        """The uncompressed text.
+    def text(self, cells: Iterable[str] | None = None) -> str:
+        """The library in the one form that all tools get, in ASCII.
 
-        Raises
-        ------
-        LibraryError
-            If the file has gone or changed for the worse since it was found.
+        Parameters
+        ----------
+        cells : iterable of str, optional
+            Which cells, in this order; by default all, sorted by name.
         """
-        return _text(self.path)
+        names = self._cells if cells is None else cells
+        return "".join([self._head, *(self._cells[name] for name in names), "}\n"])
 
-    def cells(self) -> dict[str, CellText]:
-        """Facts of every cell that states an area, in the order of the file."""
-        return dict(_cells(_without_comments(self.text())))
-
-    def groups(self, cells: Container[str]) -> Group:
+    def group(self, cells: Iterable[str]) -> Group:
         """The library's own group, with some of its cells.
 
         Parameters
         ----------
-        cells : container of str
-            Names; others are passed over, because a library is large and a design needs few.
-
-        Raises
-        ------
-        LibraryError
-            If the text cannot be parsed.
+        cells : iterable of str
+            Names of cells: a library is large, and a design needs few.
         """
-        text = _without_comments(self.text())
-        first = _CELL.search(text)
-        head = text[: first.start() if first else len(text)]
-        try:
-            library = _parse(head if first is None else head + "}")
-            bodies = _groups(_CELL, text)
-            found = tuple(_parse(f"cell({n}){{{body}") for n, body in bodies if n in cells)
-        except ValueError as error:
-            raise LibraryError(f"library {str(self.path)!r} must parse, but {error}") from None
-        return replace(library, groups=(*library.groups, *found))
+        return next(part for part in parse(self.text(cells)) if isinstance(part, Group))
 
 
 def find_libraries(names: Sequence[str] | None = None) -> list[Library]:
@@ -208,7 +175,7 @@ def _distinct(libraries: Iterable[Library]) -> list[Library]:
         name, number = library.name, 2
         while name in result:
             name, number = f"{library.name}-{number}", number + 1
-        result[name] = Library(name, library.path, library.sha256, library.area_unit)
+        result[name] = replace(library, name=name)
     return list(result.values())
 
 
@@ -274,8 +241,25 @@ def _short_name(path: Path) -> str:
     return "_".join(words).lower()
 
 
+def _library_group(path: Path) -> Group:
+    """The one group that a Liberty file consists of."""
+    try:
+        statements = parse(_text(path))
+    except LibertySyntaxError as error:
+        raise LibraryError(
+            f"library must be in Liberty format, but {str(path)!r} is not: {error}"
+        ) from None
+    match statements:
+        case [Group(kind="library") as library]:
+            return library
+    kinds = (part.kind if isinstance(part, Group) else part.name for part in statements)
+    raise LibraryError(
+        f"library must be in Liberty format, one library group and nothing beside it, "
+        f"but {str(path)!r} holds {', '.join(kinds) or 'nothing'}"
+    )
+
+
 def _text(path: Path) -> str:
-    """The text of a file, complete and a library."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -291,101 +275,67 @@ def _text(path: Path) -> str:
             raise LibraryError(
                 f"library must be a sound gzip file, but {str(path)!r} is damaged or cut short"
             ) from None
-    # Comments hold names and units in any encoding; cells and numbers are ASCII.
-    text = content.decode("utf-8", errors="replace")
-    if not _HEADER.match(text):
-        raise LibraryError(f"library must be in Liberty format, but {str(path)!r} is not")
-    if not _is_balanced(text):
-        raise LibraryError(f"library must be a complete Liberty file, but {str(path)!r} is cut off")
-    return text
+    # Comments and strings hold names and units in any encoding; what counts is ASCII.
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _is_balanced(text: str) -> bool:
-    """Whether all groups are closed; braces in comments and strings count only at first sight."""
-    if text.count("{") == text.count("}"):
-        return True
-    plain = re.sub(r'"[^"]*"', "", _without_comments(text))
-    return plain.count("{") == plain.count("}")
+def _belongs_to_head(part: Attribute | Group) -> bool:
+    """Whether a statement stands before the cells. Wires have no delay, as they have no area."""
+    if isinstance(part, Group):
+        return part.kind != "cell"
+    return not part.name.startswith("default_wire_load")
 
 
-def _without_comments(text: str) -> str:
-    return re.sub(r"/\*.*?\*/", " ", text, flags=re.DOTALL)
+def _cell_groups(library: Group, path: Path) -> dict[str, Group]:
+    """The cells by name, sorted; a cell that is there twice is there once if both are alike."""
+    cells: dict[str, Group] = {}
+    for cell in library.groups("cell"):
+        name = " ".join(cell.names)
+        if not _CELL_NAME.fullmatch(name):
+            raise LibraryError(
+                f"library must have cells with plain names, but {str(path)!r} has {name!r}"
+            )
+        if write([cells.setdefault(name, cell)]) != write([cell]):
+            raise LibraryError(
+                f"library must define a cell once, but {str(path)!r} has two of {name!r}"
+            )
+    return dict(sorted(cells.items()))
 
 
-_HEADER = re.compile(r"(?:\s|/\*.*?\*/|//[^\n]*)*library\s*\(", re.DOTALL)
-_CELL = re.compile(r'\bcell\s*\(\s*"?([^\s")]+)"?\s*\)\s*\{')
-_PIN = re.compile(r'\bpin\s*\(\s*"?([^\s")]+)"?\s*\)\s*\{')
-_AREA = re.compile(r'\barea\s*:\s*"?([-+0-9.eE]+)')
-_DONT_USE = re.compile(r'\bdont_use\s*:\s*"?true', re.IGNORECASE)
-_CLOCK_GATE = re.compile(
-    r'\bclock_gating_integrated_cell\s*:\s*"?latch_posedge(_precontrol)?"?\s*;'
-)
-_ROLE = re.compile(r'\bclock_gate_(clock|enable|test|out)_pin\s*:\s*"?true', re.IGNORECASE)
+#: A cell's name goes into the scripts of tools.
+_CELL_NAME = re.compile(r"[\w.$\[\]-]+", re.ASCII)
+
+_CLOCK_GATES = ("latch_posedge", "latch_posedge_precontrol")
+_ROLES = ("clock", "enable", "test", "out")
 
 
-def _groups(pattern: re.Pattern[str], text: str) -> Iterator[tuple[str, str]]:
-    """Name and text of each group that ``pattern`` begins, up to the next of its kind."""
-    matches = list(pattern.finditer(text))
-    for match, following in itertools.zip_longest(matches, matches[1:]):
-        yield match[1], text[match.end() : following.start() if following else len(text)]
-
-
-def _cells(text: str) -> Iterator[tuple[str, CellText]]:
-    for name, body in _groups(_CELL, text):
-        area = _AREA.search(body)
-        if area is not None:
-            yield name, _cell(body, float(area[1]))
-
-
-def _cell(body: str, area: float) -> CellText:
-    clock_gate = _CLOCK_GATE.search(body) is not None
-    return CellText(
-        area=area,
-        dont_use=_DONT_USE.search(body) is not None,
+def _facts(cell: Group) -> CellFacts:
+    clock_gate = cell.value("clock_gating_integrated_cell") in _CLOCK_GATES
+    return CellFacts(
+        area=_number(cell.value("area")),
+        dont_use=_is_true(cell.value("dont_use")),
         clock_gate=clock_gate,
-        roles=dict(_roles(body)) if clock_gate else {},
+        roles=dict(_roles(cell)) if clock_gate else {},
     )
 
 
-def _roles(body: str) -> Iterator[tuple[str, str]]:
-    for name, pin in _groups(_PIN, body):
-        role = _ROLE.search(pin)
-        if role is not None:
-            yield name, role[1]
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
 
 
-#: A statement: a name, then a simple value, or arguments and perhaps the beginning of a group; or
-#: the end of a group.
-_STATEMENT = re.compile(
-    r"""[\s;\\]*(?:(?P<end>\})|(?P<name>[\w.\[\]-]+)\s*(?:
-        :\s*(?P<value>"[^"]*"|[^;\n}]*)
-        |\((?P<arguments>(?:"[^"]*"|[^")])*)\)\s*(?P<begin>\{)?
-    ))""",
-    re.VERBOSE,
-)
-_ARGUMENT = re.compile(r'"([^"]*)"|([^\s,"\\]+)')
+def _is_true(value: str | None) -> bool:
+    return value is not None and value.lower() == "true"
 
 
-def _parse(text: str) -> Group:
-    """The first group of a text; what follows its end is not looked at."""
-    position, stack = 0, [Group("", (), {}, ())]
-    while True:
-        match = _STATEMENT.match(text, position)
-        if match is None:
-            raise ValueError(f"{text[position : position + 40].strip()!r} is no statement")
-        position = match.end()
-        if match["end"]:
-            group = stack.pop()
-            if len(stack) <= 1:
-                return group
-            stack[-1] = replace(stack[-1], groups=(*stack[-1].groups, group))
-        elif match["begin"]:
-            stack.append(Group(match["name"], _arguments(match["arguments"]), {}, ()))
-        elif match["value"] is not None:
-            stack[-1].values[match["name"]] = (match["value"].strip().strip('"').strip(),)
-        else:
-            stack[-1].values[match["name"]] = _arguments(match["arguments"])
-
-
-def _arguments(text: str) -> tuple[str, ...]:
-    return tuple(quoted or plain for quoted, plain in _ARGUMENT.findall(text))
+def _roles(cell: Group) -> Iterator[tuple[str, str]]:
+    for pin in cell.groups("pin"):
+        for role in _ROLES:
+            if _is_true(pin.value(f"clock_gate_{role}_pin")):
+                yield pin.names[0], role

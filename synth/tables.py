@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.synth.liberty import Group, Library, LibraryError
+from dintmac.synth.liberty import Library, LibraryError
+from dintmac.synth.syntax import Group
 
 __all__ = ["CellTables", "Delay", "Energy", "PinTables", "Table", "Technology", "condition"]
 
@@ -147,7 +148,7 @@ class Technology:
     cells: dict[str, CellTables]
 
     @classmethod
-    def read(cls, library: Library, cells: Container[str]) -> Technology | None:
+    def read(cls, library: Library, cells: Iterable[str]) -> Technology | None:
         """The tables of some cells, or None if none of them has internal power.
 
         Capacitances are the mean of rise and fall where the file has both. Energies count in
@@ -158,15 +159,16 @@ class Technology:
         LibraryError
             If the file lacks units or a nominal voltage, or a table has axes of other kinds.
         """
-        group = library.groups(cells)
+        group = library.group(cells)
         if not any(True for _ in _powers(group)):
             return None
         try:
             units = _Units.of(group)
-            reader = _Reader(units, {t.names[0]: t for t in group.groups if _is_template(t)})
-            found = {c.names[0]: reader.cell(c) for c in group.children("cell")}
-            voltage = float(group.values["nom_voltage"][0])
-        except (KeyError, ValueError, IndexError) as error:
+            templates = group.groups("lu_table_template", "power_lut_template")
+            reader = _Reader(units, {t.names[0]: t for t in templates})
+            found = {c.names[0]: reader.cell(c) for c in group.groups("cell")}
+            voltage = float(_required(group, "nom_voltage"))
+        except ValueError as error:
             raise LibraryError(
                 f"power tables of {str(library.path)!r} must be complete, but {error} is not"
             ) from None
@@ -174,13 +176,16 @@ class Technology:
 
 
 def _powers(library: Group) -> Iterator[Group]:
-    for cell in library.children("cell"):
-        for pin in cell.children("pin"):
-            yield from pin.children("internal_power")
+    for cell in library.groups("cell"):
+        for pin in cell.groups("pin"):
+            yield from pin.groups("internal_power")
 
 
-def _is_template(group: Group) -> bool:
-    return group.kind in ("lu_table_template", "power_lut_template")
+def _required(group: Group, name: str) -> str:
+    value = group.value(name)
+    if value is None:
+        raise ValueError(f"{name} of {group.kind} {' '.join(group.names)}".rstrip())
+    return value
 
 
 @dataclass(frozen=True)
@@ -194,12 +199,12 @@ class _Units:
 
     @classmethod
     def of(cls, library: Group) -> _Units:
-        number, unit = library.values["capacitive_load_unit"]
+        number, unit = library.values("capacitive_load_unit") or ("", "")
         return cls(
-            time=_unit(library.values["time_unit"][0]) / 1e-9,
+            time=_unit(_required(library, "time_unit")) / 1e-9,
             capacitance=float(number) * _unit(f"1{unit}") / 1e-15,
-            voltage=_unit(library.values["voltage_unit"][0]),
-            leakage=_unit(library.values["leakage_power_unit"][0]) / 1e-9,
+            voltage=_unit(_required(library, "voltage_unit")),
+            leakage=_unit(_required(library, "leakage_power_unit")) / 1e-9,
         )
 
     @property
@@ -223,14 +228,14 @@ class _Reader:
 
     def cell(self, cell: Group) -> CellTables:
         leakages = [
-            (g.value("when"), float(g.values["value"][0]) * self.units.leakage)
-            for g in cell.children("leakage_power")
+            (g.value("when"), float(_required(g, "value")) * self.units.leakage)
+            for g in cell.groups("leakage_power")
         ]
         stated = cell.value("cell_leakage_power")
         plain = [value for when, value in leakages if when is None]
         named = tuple((when, value) for when, value in leakages if when is not None)
         return CellTables(
-            pins={pin.names[0]: self.pin(pin) for pin in cell.children("pin")},
+            pins={pin.names[0]: self.pin(pin) for pin in cell.groups("pin")},
             leakage=float(stated) * self.units.leakage if stated else sum(plain),
             leakages=named,
         )
@@ -242,8 +247,8 @@ class _Reader:
         mean = sum(both) / 2 if len(both) == 2 else stated
         return PinTables(
             capacitance=mean * self.units.capacitance,
-            delays=tuple(d for timing in pin.children("timing") for d in self.delays(timing)),
-            energies=tuple(e for p in pin.children("internal_power") for e in self.energies(p)),
+            delays=tuple(d for timing in pin.groups("timing") for d in self.delays(timing)),
+            energies=tuple(e for p in pin.groups("internal_power") for e in self.energies(p)),
         )
 
     def delays(self, timing: Group) -> Iterator[Delay]:
@@ -255,28 +260,28 @@ class _Reader:
 
     def energies(self, power: Group) -> Iterator[Energy]:
         tables = self.tables(power, ("rise_power", "fall_power", "power"), self.units.energy)
-        if "power" in (group.kind for group in power.groups):
+        if any(True for _ in power.groups("power")):
             tables = tables * 2
         related: list[str | None] = [*(power.value("related_pin") or "").split()]
         for pin in related or [None]:
             yield Energy(pin, power.value("when"), tables)
 
     def tables(self, group: Group, kinds: tuple[str, ...], unit: float) -> tuple[Table, ...]:
-        return tuple(self.table(g, unit) for kind in kinds for g in group.children(kind))
+        return tuple(self.table(g, unit) for kind in kinds for g in group.groups(kind))
 
     def table(self, group: Group, unit: float) -> Table:
-        template = self.templates.get(group.names[0]) if group.names else None
+        template = self.templates.get(" ".join(group.names), Group("scalar"))
         axes: dict[str, Floats] = {}
         shape = []
         for number in itertools.count(1):
-            variable = template.value(f"variable_{number}") if template else None
-            if template is None or variable is None:
+            variable = template.value(f"variable_{number}")
+            if variable is None:
                 break
-            index = group.values.get(f"index_{number}") or template.values[f"index_{number}"]
-            axis = _numbers(index)
+            index = f"index_{number}"
+            axis = _numbers(group, index) if group.values(index) else _numbers(template, index)
             shape.append(len(axis))
             axes[self.axis(variable)] = axis
-        values = _numbers(group.values["values"]).reshape(shape) * unit
+        values = _numbers(group, "values").reshape(shape) * unit
         if list(axes) == ["load", "slew"]:
             values = values.T
         slews = axes.get("slew", np.zeros(1)) * self.units.time
@@ -292,9 +297,11 @@ class _Reader:
         raise ValueError(f"axis {variable!r}")
 
 
-def _numbers(texts: tuple[str, ...]) -> Floats:
+def _numbers(group: Group, name: str) -> Floats:
     """Numbers of all strings; one may hold several, with commas or blanks between them."""
-    words = itertools.chain.from_iterable(text.replace(",", " ").split() for text in texts)
+    words = " ".join(group.values(name)).replace(",", " ").split()
+    if not words:
+        raise ValueError(f"{name} of {group.kind} {' '.join(group.names)}".rstrip())
     return np.array([float(word) for word in words])
 
 

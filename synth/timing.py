@@ -19,6 +19,7 @@ from dintmac.synth.cells import Cells
 from dintmac.synth.liberty import Library, LibraryError
 from dintmac.synth.netlist import FlatNetlist
 from dintmac.synth.records import CriticalPath
+from dintmac.synth.syntax import Group
 from dintmac.synth.verilog import to_verilog
 
 __all__ = [
@@ -129,7 +130,7 @@ class Sta:
         script = _SCRIPT.format(driver=boundary.driver, load=boundary.load)
         with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
             folder = Path(name)
-            (folder / "cells.lib").write_text(_without_wires(library.text()))
+            (folder / "cells.lib").write_text(library.text())
             (folder / "script.tcl").write_text(script)
             outputs = []
             for netlist in netlists:
@@ -185,7 +186,13 @@ def find_sta() -> Sta:
 
 def has_delays(library: Library) -> bool:
     """Whether a library has tables of delays; numbers that no load changes are not enough."""
-    return re.search(r'\bcell_rise\s*\(\s*"?(?!scalar\b)\w', library.text()) is not None
+    return any(_has_delays(library.group([name])) for name in library.facts)
+
+
+def _has_delays(cell: Group) -> bool:
+    if cell.kind == "cell_rise":
+        return cell.names != ("scalar",)
+    return any(_has_delays(part) for part in cell.body if isinstance(part, Group))
 
 
 def delay_missing(library: Library) -> str:
@@ -207,12 +214,13 @@ def boundary_of(library: Library, cells: Cells) -> Boundary:
     LibraryError
         If the inverter's capacitance or its unit is missing.
     """
-    group = library.groups({cells.inverter})
+    group = library.group([cells.inverter])
     try:
-        number, unit = group.values["capacitive_load_unit"]
-        (cell,) = group.children("cell")
-        (pin,) = (pin for pin in cell.children("pin") if pin.value("direction") == "input")
-        capacitance = float(pin.value("capacitance") or group.values["default_input_pin_cap"][0])
+        number, unit = group.values("capacitive_load_unit")
+        (cell,) = group.groups("cell")
+        (pin,) = (pin for pin in cell.groups("pin") if pin.value("direction") == "input")
+        stated = pin.value("capacitance") or group.value("default_input_pin_cap")
+        capacitance = float(stated or "")
         scale = float(number) * _FEMTOFARADS[unit.lower()]
     except (KeyError, ValueError) as error:
         raise LibraryError(
@@ -220,11 +228,6 @@ def boundary_of(library: Library, cells: Cells) -> Boundary:
             f"but {str(library.path)!r} does not: {error}"
         ) from None
     return Boundary(cells.buffer, round(_FAN_OUT * capacitance * scale, 6))
-
-
-def _without_wires(text: str) -> str:
-    """The text of a library without default wire loads: areas have no wires either."""
-    return re.sub(r"\bdefault_wire_load\w*\s*:[^;\n]*;?", "", text)
 
 
 def _timing(output: str, netlist: FlatNetlist, cells: Cells) -> Timing:

@@ -106,7 +106,7 @@ def _libraries() -> list[Finding]:
         Finding(
             f"library {library.name}",
             "area, delay" if has_delays(library) else "area",
-            f"{len(library.cells())} cells",
+            f"{len(library.facts)} cells",
             "",
             required=False,
         )

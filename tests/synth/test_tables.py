@@ -97,12 +97,6 @@ def test_axes_of_other_kinds_are_refused(tmp_path):
         read(tmp_path, text)
 
 
-def test_text_that_is_no_liberty_is_refused(tmp_path):
-    text = SMALL.replace("direction : input;", "direction ;", 1)
-    with pytest.raises(LibraryError, match=r"must parse, but 'direction ;.*' is no statement"):
-        read(tmp_path, text)
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
