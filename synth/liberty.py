@@ -94,7 +94,7 @@ class Library:
             If it is missing, unreadable, damaged or no Liberty file.
         """
         library = _library_group(path)
-        groups = _cell_groups(library, path)
+        cells = _cells(library, path)
         head = replace(library, body=[part for part in library.body if _belongs_to_head(part)])
         bundled = path.resolve().parent == _BUNDLED.resolve()
         unhashed = cls(
@@ -102,9 +102,9 @@ class Library:
             path=path,
             area_unit=_GATE_EQUIVALENTS if bundled else _SQUARE_MICROMETRES,
             sha256="",
-            facts={name: _facts(cell) for name, cell in groups.items()},
+            facts={name: facts for name, (facts, _) in cells.items()},
             _head=write([head]).removesuffix("}\n"),
-            _cells={name: write([cell]) for name, cell in groups.items()},
+            _cells={name: text for name, (_, text) in cells.items()},
         )
         return replace(unhashed, sha256=hashlib.sha256(unhashed.text().encode()).hexdigest())
 
@@ -290,16 +290,16 @@ def _belongs_to_head(part: Attribute | Group) -> bool:
     return not part.name.startswith("default_wire_load")
 
 
-def _cell_groups(library: Group, path: Path) -> dict[str, Group]:
-    """The cells by name, sorted; a cell that is there twice is there once if both are alike."""
-    cells: dict[str, Group] = {}
+def _cells(library: Group, path: Path) -> dict[str, tuple[CellFacts, str]]:
+    """Facts and text of the cells by name, sorted; of two cells that are alike the first."""
+    cells: dict[str, tuple[CellFacts, str]] = {}
     for cell in library.groups("cell"):
-        name = " ".join(cell.names)
+        name, found = " ".join(cell.names), (_facts(cell), write([cell], "  "))
         if not _CELL_NAME.fullmatch(name):
             raise LibraryError(
                 f"library must have cells with plain names, but {str(path)!r} has {name!r}"
             )
-        if write([cells.setdefault(name, cell)]) != write([cell]):
+        if cells.setdefault(name, found) != found:
             raise LibraryError(
                 f"library must define a cell once, but {str(path)!r} has two of {name!r}"
             )

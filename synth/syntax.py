@@ -8,7 +8,7 @@ missing semicolons are no part of the tree.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 __all__ = ["Attribute", "Group", "LibertySyntaxError", "parse", "write"]
@@ -144,23 +144,21 @@ def _error(text: str, position: int, inside: bool) -> LibertySyntaxError:
     return LibertySyntaxError(f"{words!r} in line {line} is no statement")
 
 
-def write(statements: Sequence[Attribute | Group]) -> str:
+def write(statements: Iterable[Attribute | Group], indent: str = "") -> str:
     """Statements as every tool reads them: a line each, in ASCII, with quotes where they matter."""
-    lines: list[str] = []
-    _write(statements, lines, "")
-    return "".join(lines).encode("ascii", "replace").decode("ascii")
+    return "".join(_lines(statements, indent)).encode("ascii", "replace").decode("ascii")
 
 
-def _write(statements: Sequence[Attribute | Group], lines: list[str], indent: str) -> None:
+def _lines(statements: Iterable[Attribute | Group], indent: str) -> Iterator[str]:
     for part in statements:
         if isinstance(part, Group):
-            lines.append(f"{indent}{part.kind} ({', '.join(_words(part.text))}) {{\n")
-            _write(part.body, lines, indent + "  ")
-            lines.append(f"{indent}}}\n")
+            yield f"{indent}{part.kind} ({', '.join(_words(part.text))}) {{\n"
+            yield from _lines(part.body, indent + "  ")
+            yield f"{indent}}}\n"
         elif part.simple:
-            lines.append(f"{indent}{part.name} : {_value(part.text)};\n")
+            yield f"{indent}{part.name} : {_value(part.text)};\n"
         else:
-            lines.append(f"{indent}{part.name} ({', '.join(_words(part.text))});\n")
+            yield f"{indent}{part.name} ({', '.join(_words(part.text))});\n"
 
 
 def _value(text: str) -> str:
