@@ -9,14 +9,14 @@ from typing import Any
 from amaranth.lib import wiring
 
 from dintmac.golden.formats import Format
-from dintmac.hdl.architectures import architecture_for
+from dintmac.hdl.architectures import architecture_for, architectures_of
 from dintmac.hdl.dot_product import DotProduct
 from dintmac.hdl.fused import FusedProcessingElement
 from dintmac.hdl.mac import Mac
 from dintmac.hdl.pe import ProcessingElement
 from dintmac.hdl.tile import WeightStationaryTile
 
-__all__ = ["DEFAULTS", "DESIGNS", "OPTIONS", "RESIDENT", "Configuration"]
+__all__ = ["DEFAULTS", "DESIGNS", "OPTIONS", "RESIDENT", "Configuration", "built_architectures"]
 
 DESIGNS: dict[str, type[wiring.Component]] = {
     "mac": Mac,
@@ -48,6 +48,17 @@ OPTIONS: dict[str, dict[str, int]] = {
     "tile": {**_TREE, "double_buffered": 1},
     "fused": {},
 }
+
+
+def built_architectures(design: str, format: Format) -> tuple[str, ...]:
+    """Names of the architectures in which a design is built for a weight format, the default first.
+
+    ``behavioural`` is not among them: its products are the synthesis tool's.
+    """
+    if design == "fused":
+        return ("fused",)
+    available = architectures_of(format, resident=design in RESIDENT)
+    return tuple(a.name for a in available if a.generator is not None)
 
 
 @dataclass(frozen=True)

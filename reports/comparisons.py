@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dintmac.reports.grouping import gathered, grouped
-from dintmac.reports.labels import case, design_name, plural, times
+from dintmac.reports.labels import case, listed, plural, short_case, times
 from dintmac.synth.ratios import Ratio, Variant
 
-__all__ = ["AREA_SCOPE", "PUBLISHED", "Comparison", "compare", "conclusion", "metric_of", "places"]
+__all__ = [
+    "AREA_SCOPE",
+    "PUBLISHED",
+    "Comparison",
+    "compare",
+    "conclusion",
+    "metric_of",
+    "places",
+    "sizes",
+]
 
 #: What INT8 takes, in units of dINT4, both with INT8 activations, by metric: from reviews of the
 #: paper (EMNLP 2023, arXiv 2311.05161). Power at equal throughput is energy for each MAC.
@@ -17,7 +26,7 @@ PUBLISHED = {"area": 1.93, "energy": 2.56}
 
 #: What is in an area and what is not.
 AREA_SCOPE = (
-    "Areas are sums of mapped cells: they include registers, accumulators and handshakes, and "
+    "Areas are sums of mapped cells. They include registers, accumulators and handshakes. They "
     "exclude place and route, the clock tree and memories."
 )
 
@@ -60,6 +69,11 @@ class Comparison:
         """The published ratio of this comparison."""
         return PUBLISHED.get(self.metric) if self.formats == ("INT8", "dINT4") else None
 
+    def compared(self, ratio: Ratio) -> str:
+        """How many of the architectures that are built were compared: ``9 of 9 ÷ 3 of 4``."""
+        counts = [(len(ratio.compared[f]), len(ratio.missing[f])) for f in self.formats]
+        return " ÷ ".join(f"{found} of {found + missing}" for found, missing in counts)
+
     def architectures(self, ratio: Ratio) -> str:
         """Those of one ratio, such as ``booth ÷ digits``, unless all have the same."""
         if len({(r.baseline, r.candidate) for r in self.ratios}) == 1:
@@ -79,25 +93,37 @@ def compare(ratios: Sequence[Ratio]) -> list[Comparison]:
 
 
 def conclusion(comparisons: Sequence[Comparison]) -> list[str]:
-    """What the measured ratios say about the published ones: sentences of one paragraph."""
+    """What the measured ratios say about the published ones: paragraphs of short sentences."""
     claimed = {c.metric: c for c in comparisons if c.published is not None}
     return [
-        "The paper behind dINT (EMNLP 2023, arXiv 2311.05161) is reported to claim for INT8 "
-        f"against dINT4 weights {times(PUBLISHED['area'])} in area and "
-        f"{times(PUBLISHED['energy'])} in power, which is energy at equal throughput.",
-        *(_claimed(c) for c in claimed.values()),
+        "The paper behind dINT (EMNLP 2023, arXiv 2311.05161) is reported to claim that INT8 "
+        f"weights take {times(PUBLISHED['area'])} the area and {times(PUBLISHED['energy'])} the "
+        "power of dINT4 weights. Power at equal throughput is energy.",
         *(
-            f"No {metric} of INT8 and dINT4 was compared, so nothing is said of {times(ratio)}."
+            _claimed(claimed[metric])
+            if metric in claimed
+            else f"No {metric} of INT8 and dINT4 was compared: nothing is said of {times(ratio)}."
             for metric, ratio in PUBLISHED.items()
-            if metric not in claimed
         ),
         *(
             _denormals(c)
             for c in comparisons
             if (c.formats, c.metric) == (("INT4", "dINT4"), "area")
         ),
+        *([_completeness(comparisons)] if comparisons else []),
         AREA_SCOPE,
     ]
+
+
+def sizes(ratios: Sequence[Ratio], others: Sequence[Ratio]) -> str:
+    """Sizes of designs, such as ``mac and dot 16``; with libraries unless all of ``others``."""
+    by_size, every = grouped(ratios, short_case), grouped(others, short_case)
+    return listed(
+        size
+        if {r.library for r in group} == {r.library for r in every[size]}
+        else f"{size} in {listed(dict.fromkeys(r.library for r in group))}"
+        for size, group in by_size.items()
+    )
 
 
 def places(ratios: Sequence[Ratio]) -> str:
@@ -117,45 +143,76 @@ def _claimed(comparison: Comparison) -> str:
     published = comparison.published or 0.0
     ratios = comparison.ratios
     reached = sum(round(r.ratio, 2) >= published for r in ratios)  # as it is printed
-    return (
-        f"Here the {comparison.metric} of {_with_names(r.baseline for r in ratios)} is "
-        f"{_span(ratios)} that of {_with_names(r.candidate for r in ratios)}, in {places(ratios)}; "
-        f"it reaches {times(published)} in {reached} of {plural(len(ratios), 'case')}."
-    )
+    sides = [r.baseline for r in ratios], [r.candidate for r in ratios]
+    baseline, candidate = map(_with_article, sides)
+    sentences = [
+        f"{_capitalized(baseline)} takes {_span(comparison)} the {comparison.metric} of "
+        f"{candidate}, in {places(ratios)}.",
+        f"{times(published)} is reached in {reached} of {plural(len(ratios), 'case')}.",
+        *map(_winners, sides),
+    ]
+    return " ".join(filter(None, sentences))
 
 
 def _denormals(comparison: Comparison) -> str:
     """What dINT4 takes more than INT4."""
-    costs = sorted(100 * (1 / r.ratio - 1) for r in comparison.ratios)
+    ratios = comparison.ratios
+    costs = sorted(100 * (1 / r.ratio - 1) for r in ratios)
     least, greatest = (f"{cost:+.1f} %".replace("-", "−") for cost in (costs[0], costs[-1]))
     span = least if least == greatest else f"{least} to {greatest}"
+    candidate = _with_article([r.candidate for r in ratios])
+    baseline = _with_article([r.baseline for r in ratios])
     return (
-        f"The denormals cost {span} of area: {_with_names(r.candidate for r in comparison.ratios)} "
-        f"against {_with_names(r.baseline for r in comparison.ratios)}, "
-        f"in {places(comparison.ratios)}."
+        f"The denormals cost {span} of area: {candidate} against {baseline}, in {places(ratios)}."
     )
 
 
-def _span(ratios: Sequence[Ratio]) -> str:
-    least = min(ratios, key=lambda r: r.ratio)
-    greatest = max(ratios, key=lambda r: r.ratio)
+def _span(comparison: Comparison) -> str:
+    """Least and greatest ratio, each with where it was measured and the architectures there."""
+    least = min(comparison.ratios, key=lambda r: r.ratio)
+    greatest = max(comparison.ratios, key=lambda r: r.ratio)
     if times(least.ratio) == times(greatest.ratio):
         return times(least.ratio)
-    return f"{_placed(least)} to {_placed(greatest)}"
+    return " to ".join(
+        f"{times(r.ratio)} ({', '.join(filter(None, [_place(r), comparison.architectures(r)]))})"
+        for r in (least, greatest)
+    )
 
 
-def _placed(ratio: Ratio) -> str:
-    return f"{times(ratio.ratio)} ({design_name(ratio.design)}, {ratio.library})"
+def _place(ratio: Ratio) -> str:
+    return f"{short_case(ratio)} in {ratio.library}"
 
 
-def _with_names(variants: Iterable[Variant]) -> str:
-    """``INT8 booth``, or ``the best INT8 (booth or pair)`` with all that it is somewhere."""
-    listed = list(variants)
-    architectures = list(dict.fromkeys(variant.architecture for variant in listed))
-    if len(architectures) == 1:
-        return _named(listed)
-    *firsts, last = architectures
-    return f"the best {listed[0].format} ({', '.join(firsts)} or {last})"
+def _completeness(comparisons: Sequence[Comparison]) -> str:
+    """Whether a best is that of all architectures that are built, by metric."""
+    ratios = [r for comparison in comparisons for r in comparison.ratios]
+    metrics = grouped(grouped(ratios, metric_of).items(), lambda item: _missing(item[1]))
+    return " ".join(
+        f"In {listed(metric for metric, _ in group)} {text}." for text, group in metrics.items()
+    )
+
+
+def _missing(ratios: Sequence[Ratio]) -> str:
+    lacking = [r for r in ratios if any(r.missing.values())]
+    if not lacking:
+        return "all architectures that are built were compared"
+    return f"some architectures that are built were left out at {sizes(lacking, ratios)}"
+
+
+def _winners(variants: Sequence[Variant]) -> str:
+    """A sentence of what the best of a format is, unless that is one everywhere."""
+    names = list(dict.fromkeys(variant.architecture for variant in variants))
+    return f"The best {variants[0].format} is {listed(names, 'or')}." if len(names) > 1 else ""
+
+
+def _with_article(variants: Sequence[Variant]) -> str:
+    """``INT8 booth``, or ``the best INT8`` if that is not one everywhere."""
+    name = _named(variants)
+    return f"the {name}" if name.startswith("best ") else name
+
+
+def _capitalized(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 def _named(variants: Sequence[Variant]) -> str:

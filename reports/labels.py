@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from dintmac.synth.ratios import Ratio, Variant
 from dintmac.synth.records import PARALLEL, Record
@@ -10,11 +10,12 @@ from dintmac.synth.records import PARALLEL, Record
 __all__ = [
     "DASH",
     "case",
-    "design_name",
     "design_title",
+    "listed",
     "netlist",
     "number",
     "plural",
+    "short_case",
     "short_title",
     "times",
 ]
@@ -25,18 +26,13 @@ DASH = "—"
 _TITLES = {"mac": "MAC", "dot": "dot product", "pe": "processing element", "tile": "tile"}
 
 
-def design_name(design: str) -> str:
-    """A design in words."""
-    return _TITLES.get(design, design)
-
-
 def design_title(design: str, parameters: Mapping[str, int]) -> str:
     """A design and its sizes, such as ``dot product, 16 lanes, depth 4096``."""
     sizes = [plural(parameters[n], n.removesuffix("s")) for n in PARALLEL if n in parameters]
     others = [
         _option(name, value) for name, value in sorted(parameters.items()) if name not in PARALLEL
     ]
-    return ", ".join([design_name(design), *sizes, *others])
+    return ", ".join([_TITLES.get(design, design), *sizes, *others])
 
 
 def case(ratio: Ratio) -> str:
@@ -54,6 +50,12 @@ def short_title(design: str, parameters: Mapping[str, int]) -> str:
         if name not in (*PARALLEL, "depth")
     ]
     return " ".join([design, *([sizes] if sizes else []), *options])
+
+
+def short_case(ratio: Ratio) -> str:
+    """Where a ratio was measured, for a crowded place, but for the library."""
+    title = short_title(ratio.design, ratio.parameters)
+    return title if ratio.delay_ns is None else f"{title}, {number(ratio.delay_ns)} ns"
 
 
 def _option(name: str, value: int) -> str:
@@ -79,6 +81,12 @@ def number(value: float | None) -> str:
 def times(ratio: float) -> str:
     """A ratio, such as ``1.65×``."""
     return f"{ratio:.2f}×"
+
+
+def listed(names: Iterable[str], last: str = "and") -> str:
+    """Names in a sentence, such as ``a, b and c``."""
+    *firsts, end = names
+    return f"{', '.join(firsts)} {last} {end}" if firsts else end
 
 
 def plural(value: int, one: str, many: str = "") -> str:

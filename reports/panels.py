@@ -280,7 +280,7 @@ def area_panels(records: Sequence[Record]) -> list[BarPanel]:
 
 
 def energy_panels(records: Sequence[Record]) -> list[BarPanel]:
-    """Energies per MAC of each format's least hungry netlist: a panel for each library."""
+    """Energies per MAC of each format's lowest-energy netlist: a panel for each library."""
     splits = [
         (r, mode, _scaled(power.split_fj, 1))
         for r in _best(records, lambda r: r.power.energy_per_mac_fj if r.power else math.inf)

@@ -7,7 +7,7 @@ import contextlib
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from dintmac.reports.comparisons import AREA_SCOPE, Comparison, compare, conclusion, places
 from dintmac.reports.files import check_folder, replace_files
 from dintmac.reports.grouping import grouped
-from dintmac.reports.labels import number, plural, times
+from dintmac.reports.labels import listed, number, plural, times
 from dintmac.reports.pages import plain_table, render_html, render_markdown
 from dintmac.reports.panels import (
     Panel,
@@ -27,7 +27,7 @@ from dintmac.reports.panels import (
 )
 from dintmac.reports.plots import darkened, draw
 from dintmac.reports.schema import check_type
-from dintmac.reports.tables import baseline_tables, library_table, ratio_table
+from dintmac.reports.tables import architecture_table, baseline_tables, library_table, ratio_table
 from dintmac.synth.cache import Cache, CacheError, key_of
 from dintmac.synth.ratios import Ratio, Variant
 from dintmac.synth.records import PARALLEL, Record
@@ -139,9 +139,9 @@ def summary(folder: str | Path) -> str:
     report = read_report(Path(folder) / "report.json")
     comparisons = compare(report.ratios)
     tables = [f"{table.title}\n{plain_table(table)}" for table in map(ratio_table, comparisons)]
-    paragraph = textwrap.fill(" ".join(conclusion(comparisons)), 92)
+    paragraphs = [textwrap.fill(text, 92) for text in conclusion(comparisons)]
     checks = f"{_checks(report.records)}. Written to {folder}: report.html has it all."
-    return "\n\n".join([*tables, paragraph, checks])
+    return "\n\n".join([*tables, *paragraphs, checks])
 
 
 def _to_json(report: Report) -> str:
@@ -173,6 +173,9 @@ def _from_json(content: Any) -> Report:
     for i, ratio in enumerate(report.ratios):
         check_type(f"ratios[{i}]", ratio, Ratio)
         _check_positive(f"ratios[{i}].ratio", ratio.ratio)
+        for name, architectures in (("compared", ratio.compared), ("missing", ratio.missing)):
+            if architectures.keys() != {ratio.baseline.format, ratio.candidate.format}:
+                raise ValueError(f"ratios[{i}].{name} must have the formats of both sides")
     check_type("tools", report.tools, dict[str, str])
     return report
 
@@ -202,10 +205,11 @@ def _render(report: Report) -> dict[str, bytes]:
         "energies": energy_panels(report.records),
     }
     values = {
-        "formats": _listed(dict.fromkeys(r.format for r in report.records)),
+        "formats": listed(dict.fromkeys(r.format for r in report.records)),
         "command": "dintmac report",
-        "conclusion": " ".join(conclusion(comparisons)),
+        "conclusion": conclusion(comparisons),
         "highlights": [_highlight(c) for c in comparisons],
+        "architecture_table": architecture_table(comparisons),
         "ratio_tables": [ratio_table(c) for c in comparisons],
         "baseline_tables": baseline_tables(report.ratios),
         "library_tables": [library_table(group, report.ratios) for group in libraries],
@@ -289,8 +293,8 @@ def _energies(records: Sequence[Record]) -> list[tuple[str, str]]:
     powers = [p for r in records for p in (r.power, r.power_int8) if p is not None]
     if not powers:
         return []
-    data = _listed(dict.fromkeys(power.data for power in powers))
-    periods = _listed(dict.fromkeys(f"{number(power.period_ns)} ns" for power in powers))
+    data = listed(dict.fromkeys(power.data for power in powers))
+    periods = listed(dict.fromkeys(f"{number(power.period_ns)} ns" for power in powers))
     text = (
         f"Transitions with glitches, at work on {data}, times the Liberty file's tables; leakage "
         f"over a clock period of {periods}. No wires and no clock tree."
@@ -307,8 +311,3 @@ def _checks(records: Sequence[Record]) -> str:
     """How many netlists were checked, and how."""
     counts = Counter(record.checked for record in records)
     return ", ".join(f"{plural(n, 'netlist')} {how}" for how, n in counts.items())
-
-
-def _listed(names: Iterable[str]) -> str:
-    *firsts, last = names
-    return f"{', '.join(firsts)} and {last}" if firsts else last

@@ -10,7 +10,12 @@ from typing import Any
 
 __all__ = ["check_type"]
 
-_NAMES: dict[object, str] = {str: "a string", int: "a whole number", float: "a finite number"}
+_NAMES: dict[object, str] = {
+    str: "a string",
+    int: "a whole number",
+    float: "a finite number",
+    list: "a list",
+}
 
 
 def check_type(name: str, value: Any, kind: Any) -> None:
@@ -32,8 +37,12 @@ def check_type(name: str, value: Any, kind: Any) -> None:
         _, item_kind = typing.get_args(kind)
         for key, item in value.items():
             check_type(f"{name}.{key}", item, item_kind)
+    elif typing.get_origin(kind) is list and isinstance(value, list):
+        for i, item in enumerate(value):
+            check_type(f"{name}[{i}]", item, typing.get_args(kind)[0])
     elif not _is_plain(value, kind):
-        raise TypeError(f"{name} must be {_NAMES.get(kind, 'an object')}, not {value!r}")
+        wanted = _NAMES.get(typing.get_origin(kind) or kind, "an object")
+        raise TypeError(f"{name} must be {wanted}, not {value!r}")
 
 
 def _is_plain(value: object, kind: object) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from dintmac.reports.comparisons import Comparison, metric_of
+from dintmac.reports.comparisons import Comparison, metric_of, sizes
 from dintmac.reports.grouping import grouped
 from dintmac.reports.labels import (
     DASH,
     case,
     design_title,
+    listed,
     netlist,
     number,
     times,
@@ -19,7 +21,14 @@ from dintmac.synth.curves import throughput_per_area
 from dintmac.synth.ratios import Ratio, Variant
 from dintmac.synth.records import Record
 
-__all__ = ["Group", "Table", "baseline_tables", "library_table", "ratio_table"]
+__all__ = [
+    "Group",
+    "Table",
+    "architecture_table",
+    "baseline_tables",
+    "library_table",
+    "ratio_table",
+]
 
 
 @dataclass(frozen=True)
@@ -81,12 +90,59 @@ def library_table(records: Sequence[Record], ratios: Sequence[Ratio]) -> Table:
 
 
 def ratio_table(comparison: Comparison) -> Table:
-    """The ratios of one comparison: a row a design, a column a library."""
-    cells = {
-        ("", case(r), r.library): _spaced(times(r.ratio), comparison.architectures(r))
-        for r in comparison.ratios
-    }
-    return _by_library(comparison.title, "design", cells)
+    """The ratios of one comparison: a row a design, a column a library.
+
+    The second column says how many architectures were compared.
+    """
+    libraries = tuple(dict.fromkeys(r.library for r in comparison.ratios))
+    rows = []
+    for title, ratios in grouped(comparison.ratios, case).items():
+        cells = {r.library: _spaced(times(r.ratio), comparison.architectures(r)) for r in ratios}
+        values = (cells.get(library, DASH) for library in libraries)
+        rows.append((title, _compared(comparison, ratios), *values))
+    return Table(
+        title=comparison.title,
+        columns=("design", "architectures", *libraries),
+        numeric=(False, False, *(True for _ in libraries)),
+        groups=(Group("", tuple(rows)),),
+    )
+
+
+def _compared(comparison: Comparison, ratios: Sequence[Ratio]) -> str:
+    """How many architectures were compared, by library where that differs."""
+    texts = grouped(ratios, comparison.compared)
+    if len(texts) == 1:
+        return next(iter(texts))
+    return "; ".join(f"{text} in {listed(r.library for r in of)}" for text, of in texts.items())
+
+
+def architecture_table(comparisons: Sequence[Comparison]) -> Table:
+    """Among which architectures a best was looked for: a row a set of sizes, a column a format."""
+    ratios = [r for comparison in comparisons for r in comparison.ratios]
+    formats = list(dict.fromkeys(format for r in ratios for format in r.compared))
+    rows = []
+    for metric, alike in grouped(ratios, metric_of).items():
+        cases = grouped(alike, lambda r: (case(r), r.library)).values()
+        for cells, groups in grouped(cases, lambda g: _architectures(g, formats)).items():
+            rows.append((metric, sizes(list(chain(*groups)), alike), *cells))
+    return Table(
+        title="Architectures compared",
+        columns=("ratio", "size", *formats),
+        numeric=tuple(False for _ in ("ratio", "size", *formats)),
+        groups=(Group("", tuple(rows)),),
+    )
+
+
+def _architectures(ratios: Sequence[Ratio], formats: Sequence[str]) -> tuple[str, ...]:
+    """Of each format those that were compared in one case, and those that were not."""
+    compared = {f: names for r in ratios for f, names in r.compared.items()}
+    missing = {f: names for r in ratios for f, names in r.missing.items()}
+    return tuple(_cell(compared[f], missing[f]) if f in compared else DASH for f in formats)
+
+
+def _cell(compared: Sequence[str], missing: Sequence[str]) -> str:
+    without = f", without {listed(missing)}" if missing else ""
+    return f"{len(compared)} of {len(compared) + len(missing)}: {listed(compared)}{without}"
 
 
 def baseline_tables(ratios: Sequence[Ratio]) -> list[Table]:

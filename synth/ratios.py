@@ -6,6 +6,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dintmac.golden.formats import parse
+from dintmac.hdl.designs import built_architectures
 from dintmac.synth.records import Record
 
 __all__ = ["Ratio", "Variant", "ratios_of"]
@@ -42,8 +44,11 @@ class Ratio:
         That of the least area or energy of its format.
     strongest : bool
         Whether the baseline is that of the least area or energy of its format, so that no other
-        would give a lower ratio.
+        that was measured would give a lower ratio.
     ratio : float
+    compared, missing : dict of str to list of str
+        For either format the architectures among which the least was looked for, and those that
+        the design is built in besides.
     """
 
     design: str
@@ -55,6 +60,8 @@ class Ratio:
     candidate: Variant
     strongest: bool
     ratio: float
+    compared: dict[str, list[str]]
+    missing: dict[str, list[str]]
 
     def to_json(self) -> dict[str, Any]:
         """The ratio as JSON values."""
@@ -79,22 +86,36 @@ def _ratios(group: Sequence[Record]) -> Iterable[Ratio]:
     yield from _compared("area", None, unhurried, _area)
     for delay in sorted({r.target_delay_ns for r in group if r.target_delay_ns is not None}):
         keep = [r for r in group if r.delay_ns is not None and r.delay_ns <= delay]
-        yield from _compared("area", delay, keep, _area)
+        slow = [r for r in group if r.target_delay_ns == delay and r not in keep]
+        yield from _compared("area", delay, keep, _area, slow)
     measured = [r for r in unhurried if r.power is not None]
     for alike in _grouped(measured, lambda r: r.power and (r.power.data, r.power.period_ns)):
         yield from _compared("energy", None, alike, _energy)
 
 
 def _compared(
-    metric: str, delay: float | None, records: Sequence[Record], value: Callable[[Record], float]
+    metric: str,
+    delay: float | None,
+    records: Sequence[Record],
+    value: Callable[[Record], float],
+    excluded: Sequence[Record] = (),
 ) -> Iterable[Ratio]:
-    """The best of each format against every architecture of the other."""
+    """The best of each format against every architecture of the other.
+
+    What is ``excluded`` was tried as well, and did not keep the delay.
+    """
+    tried = _tried([*records, *excluded])
     best = _best(records, value, lambda r: r.format)
     variants = _best(records, value, lambda r: Variant(r.format, r.architecture))
     for baseline_format, candidate_format in _PAIRS:
-        if candidate_format not in best:
+        if not {baseline_format, candidate_format} <= best.keys():
             continue
         candidate = best[candidate_format]
+        compared = {name: tried[name] for name in (baseline_format, candidate_format)}
+        missing = {
+            name: [a for a in built_architectures(candidate.design, parse(name)) if a not in names]
+            for name, names in compared.items()
+        }
         for baseline in variants.values():
             if baseline.format == baseline_format:
                 yield Ratio(
@@ -107,7 +128,19 @@ def _compared(
                     candidate=Variant(candidate.format, candidate.architecture),
                     strongest=baseline is best[baseline_format],
                     ratio=value(baseline) / value(candidate),
+                    compared=compared,
+                    missing=missing,
                 )
+
+
+def _tried(records: Iterable[Record]) -> dict[str, list[str]]:
+    """Architectures by format."""
+    tried: dict[str, list[str]] = {}
+    for record in records:
+        names = tried.setdefault(record.format, [])
+        if record.architecture not in names:
+            names.append(record.architecture)
+    return tried
 
 
 def _best(

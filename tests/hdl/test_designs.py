@@ -1,8 +1,8 @@
 # amaranth: UnusedElaboratable=no
 import pytest
 
-from dintmac.golden.formats import DINT4, INT8
-from dintmac.hdl.designs import DEFAULTS, DESIGNS, OPTIONS, Configuration
+from dintmac.golden.formats import DINT4, INT4, INT8
+from dintmac.hdl.designs import DEFAULTS, DESIGNS, OPTIONS, Configuration, built_architectures
 
 SMALL = {
     "mac": {"depth": 16},
@@ -19,6 +19,16 @@ def test_builds_with_all_its_parameters(design):
     component = Configuration(design, DINT4, architecture, SMALL[design]).build()
     assert component.format is DINT4
     assert {name: getattr(component, name) for name in SMALL[design]} == SMALL[design]
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_design_is_built_in_all_its_architectures_but_behavioural(design):
+    names = built_architectures(design, INT4)
+    for name in names:
+        assert Configuration(design, INT4, name, SMALL[design]).architecture == name
+    assert Configuration(design, INT4, "", SMALL[design]).architecture == names[0]
+    assert ("nr4sd" in names) == (design != "fused")
+    assert "behavioural" not in names
 
 
 def test_latency_is_the_designs_own():

@@ -90,7 +90,9 @@ def test_matplotlib_is_not_loaded_before_something_is_drawn():
 
 def areas(library, design, ratio, **parameters):
     sides = [Variant("INT8", "booth"), Variant("dINT4", "digits")]
-    return Ratio(design, parameters, library, "area", None, *sides, True, ratio)
+    compared = {"INT8": ["booth"], "dINT4": ["digits"]}
+    missing = {"INT8": [], "dINT4": []}
+    return Ratio(design, parameters, library, "area", None, *sides, True, ratio, compared, missing)
 
 
 def test_growth_orders_sizes_within_designs_and_keeps_single_buffers_apart():

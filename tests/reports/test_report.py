@@ -9,6 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from dintmac.golden.formats import parse
+from dintmac.hdl.designs import built_architectures
+from dintmac.reports.comparisons import compare, conclusion
 from dintmac.reports.report import FILES, read_report, summary, write_report
 from dintmac.synth.ratios import ratios_of
 from dintmac.synth.records import AreaSplit, Check, Power, Record
@@ -112,7 +115,7 @@ def with_power(record):
 def test_measured_energies_are_compared_and_shown(tmp_path):
     write(tmp_path, [with_power(r) for r in RECORDS[:4]])
     assert {path.name for path in tmp_path.iterdir()} == set(FILES)
-    assert "the energy of INT8 booth is 1.50× that of dINT4 digits" in text(tmp_path)
+    assert "INT8 booth takes 1.50× the energy of dINT4 digits, in 1 design" in text(tmp_path)
     assert table_row(text(tmp_path), "MAC, depth 16", "dINT4", "digits")[13] == "200.0"
     assert "ge, energy per MAC, fJ, split into clock" in text(tmp_path)
     assert read_report(tmp_path / "report.json").records[0].power is not None
@@ -209,19 +212,75 @@ def test_every_ratio_is_printed_with_the_name_of_its_baseline(report):
         if "×" in line and not line.startswith("|"):
             assert re.search("INT8|1.50× means", line), line
     assert "### INT8 booth ÷ dINT4 digits, area" in text(report)
-    assert "| MAC, depth 16 | 1.50× | 1.50× |" in text(report)
+    assert "| MAC, depth 16 | 2 of 10 ÷ 1 of 4 | 1.50× | 1.50× |" in text(report)
 
 
 def test_the_conclusion_is_made_from_the_numbers(report):
     markdown = text(report)
-    assert "1.93× in area and 2.56× in power" in markdown
+    assert "INT8 weights take 1.93× the area and 2.56× the power of dINT4 weights" in markdown
     assert (
-        "the area of INT8 booth is 1.50× that of dINT4 digits, in 2 designs and 2 libraries; "
-        "it reaches 1.93× in 0 of 4 cases" in markdown
+        "INT8 booth takes 1.50× the area of dINT4 digits, in 2 designs and 2 libraries. "
+        "1.93× is reached in 0 of 4 cases." in markdown
     )
     assert "The denormals cost +5.3 % of area: dINT4 digits against INT4 digits" in markdown
     assert "nothing is said of 2.56×" in markdown
     assert "exclude place and route, the clock tree and memories" in markdown
+
+
+def test_the_conclusion_is_the_same_everywhere_and_its_sentences_are_short(report):
+    paragraphs = conclusion(compare(ratios_of(RECORDS)))
+    for paragraph in paragraphs:
+        assert max(map(len, re.split(r"(?<=\.) ", paragraph))) < 190
+        assert f"\n- {paragraph}\n" in text(report)
+        assert f"<li>{paragraph}</li>" in text(report, "report.html")
+        assert paragraph in " ".join(summary(report).split())
+
+
+def complete(records):
+    """With all that is built of every format, larger than what is there."""
+    found = {(r.design, r.format, r.architecture) for r in records}
+    return records + [
+        record("ge", design, format, architecture, 9000.0)
+        for design in SIZES
+        for format in ("INT8", "INT4", "dINT4")
+        for architecture in built_architectures(design, parse(format))
+        if (design, format, architecture) not in found
+    ]
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_best_is_said_to_be_of_all_architectures_only_if_all_were_measured(tmp_path):
+    records = complete([r for r in records_of("ge") if r.architecture != "behavioural"])
+    write(tmp_path, records)
+    assert "- In area all architectures that are built were compared.\n" in text(tmp_path)
+    assert "| MAC, depth 16 | 9 of 9 ÷ 4 of 4 |" in text(tmp_path)
+    int8 = "9 of 9: booth, baugh\\_wooley, pair, pair\\_folded, booth\\_folded, nr4sd"
+    assert f"| area | mac and dot 4 | {int8}" in text(tmp_path)
+
+    lost = {("mac", "fip"), ("mac", "r4n")}
+    write(tmp_path, [r for r in records if (r.design, r.architecture) not in lost])
+    assert "- In area some architectures that are built were left out at mac.\n" in text(tmp_path)
+    assert "| MAC, depth 16 | 7 of 9 ÷ 4 of 4 |" in text(tmp_path)
+    row = table_row(text(tmp_path), "area", "mac")
+    assert row[2].startswith("7 of 9: ")
+    assert row[2].endswith(", without r4n and fip")
+    assert row[3].startswith("4 of 4: digits, ")
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_energies_and_libraries_are_counted_apart(tmp_path):
+    """All areas of a MAC are measured in one of two libraries, and energies of some alone."""
+    others = [r for r in RECORDS if (r.library, r.design) == ("nangate45", "mac")]
+    macs = [r for r in complete(records_of("ge")) if r.design == "mac"]
+    some = [with_power(r) for r in macs if (r.format, r.architecture) in AREAS]
+    write(tmp_path, [r for r in macs if (r.format, r.architecture) not in AREAS] + some + others)
+    assert (
+        "- In area some architectures that are built were left out at mac in nangate45. "
+        "In energy some architectures that are built were left out at mac.\n" in text(tmp_path)
+    )
+    counts = "10 of 10 ÷ 4 of 4 in ge; 2 of 10 ÷ 1 of 4 in nangate45"
+    assert f"| MAC, depth 16 | {counts} | " in text(tmp_path)
+    assert "| MAC, depth 16 | 2 of 10 ÷ 1 of 4 | " in text(tmp_path)  # energy
 
 
 @pytest.mark.usefixtures("no_plots")
@@ -229,10 +288,9 @@ def test_the_conclusion_names_both_ends_of_a_range_and_counts_what_reaches_the_c
     records = records_of("ge", "nangate45")
     records[7] = replace(records[7], area=1200.0)  # dot in ge: 2400 / 1200
     write(tmp_path, records)
-    assert "INT8 booth is 1.50× (MAC, ge) to 2.00× (dot product, ge) that of dINT4 digits" in text(
-        tmp_path
-    )
-    assert "it reaches 1.93× in 1 of 4 cases" in text(tmp_path)
+    span = "1.50× (mac in ge) to 2.00× (dot 4 in ge)"
+    assert f"INT8 booth takes {span} the area of dINT4 digits, in" in text(tmp_path)
+    assert "1.93× is reached in 1 of 4 cases" in text(tmp_path)
 
 
 @pytest.mark.usefixtures("no_plots")
@@ -242,9 +300,11 @@ def test_a_baseline_that_is_not_everywhere_the_same_is_named_at_each_ratio(tmp_p
     write(tmp_path, records)
     markdown = text(tmp_path)
     assert "### best INT8 ÷ dINT4 digits, area" in markdown
-    assert "the area of the best INT8 (behavioural or booth) is 1.25× (MAC, ge)" in markdown
-    assert "| MAC, depth 16 | 1.25× behavioural ÷ digits |" in markdown
-    assert "| dot product, 4 lanes, depth 16 | 1.50× booth ÷ digits |" in markdown
+    span = "1.25× (mac in ge, behavioural ÷ digits) to 1.50× (dot 4 in ge, booth ÷ digits)"
+    assert f"The best INT8 takes {span} the area of dINT4 digits, in" in markdown
+    assert "The best INT8 is behavioural or booth." in markdown
+    assert "| MAC, depth 16 | 2 of 10 ÷ 1 of 4 | 1.25× behavioural ÷ digits |" in markdown
+    assert table_row(markdown, "dot product, 4 lanes, depth 16")[2] == "1.50× booth ÷ digits"
 
 
 @pytest.mark.usefixtures("no_plots")
@@ -266,8 +326,8 @@ def test_energy_ratios_are_held_against_the_claim_on_power(tmp_path):
     ratios = ratios_of(RECORDS)
     powers = [replace(r, metric="energy", ratio=2.6) for r in ratios]
     write_report(RECORDS, ratios + powers, TOOLS, tmp_path)
-    assert "the energy of INT8 booth is 2.60× that of dINT4 digits" in text(tmp_path)
-    assert "it reaches 2.56× in 4 of 4 cases" in text(tmp_path)
+    assert "INT8 booth takes 2.60× the energy of dINT4 digits" in text(tmp_path)
+    assert "2.56× is reached in 4 of 4 cases" in text(tmp_path)
     assert "nothing is said" not in text(tmp_path)
     assert "2.60× INT8 booth (energy)" in text(tmp_path)
 
@@ -280,6 +340,14 @@ def test_the_page_needs_nothing_from_outside(report):
     assert "url(" not in page
     assert "@import" not in page
     assert "<script" not in page
+
+
+def test_every_design_is_named_above_its_rows_on_the_page(report):
+    tables = text(report, "report.html").split("<h3>")
+    for title in ("every INT8 architecture", "nangate45, areas"):
+        (table,) = (part for part in tables if part.startswith(title))
+        headings = re.findall(r"<th scope=.rowgroup.*?<span>(.*?)</span>", table)
+        assert headings == ["MAC, depth 16", "dot product, 4 lanes, depth 16"]
 
 
 def test_every_picture_has_a_text(report):
@@ -323,8 +391,9 @@ def test_a_library_may_have_a_name_that_the_font_of_the_plots_lacks(tmp_path):
 def test_the_summary_has_the_ratios_and_the_conclusion(report):
     lines = summary(report).splitlines()
     assert "INT8 booth ÷ dINT4 digits, area" in lines
-    assert "MAC, depth 16                   1.50×      1.50×" in lines
-    assert "it reaches 1.93× in 0 of 4" in " ".join(lines)
+    row = "MAC, depth 16                   2 of 10 ÷ 1 of 4  1.50×      1.50×"
+    assert row in lines
+    assert "1.93× is reached in 0 of 4" in " ".join(lines)
     assert f"16 netlists simulated. Written to {report}: report.html has it all." in lines
 
 
@@ -393,6 +462,18 @@ def edited(report, edit):
         (
             lambda c: c["ratios"][0]["baseline"].update(format=8),
             r"ratios\[0\].baseline.format must be a string, not 8",
+        ),
+        (
+            lambda c: c["ratios"][0]["missing"].update(INT8="booth"),
+            r"ratios\[0\].missing.INT8 must be a list, not 'booth'",
+        ),
+        (
+            lambda c: c["ratios"][0]["compared"]["INT8"].append(8),
+            r"ratios\[0\].compared.INT8\[2\] must be a string, not 8",
+        ),
+        (
+            lambda c: c["ratios"][0]["compared"].pop("INT8"),
+            r"ratios\[0\].compared must have the formats of both sides",
         ),
         (lambda c: c.update(tools={"yosys": 1}), "tools.yosys must be a string, not 1"),
     ],

@@ -4,6 +4,8 @@ import dataclasses
 
 import pytest
 
+from dintmac.golden.formats import DINT4, INT8
+from dintmac.hdl.designs import built_architectures
 from dintmac.synth.ratios import Ratio, Variant, ratios_of
 from dintmac.synth.records import AreaSplit, Check, Power, Record
 
@@ -84,6 +86,11 @@ def test_every_baseline_stands_against_the_smallest_candidate_and_the_strongest_
             candidate=Variant("dINT4", "digits"),
             strongest=architecture == "booth",
             ratio=ratio,
+            compared={"INT8": ["behavioural", "booth"], "dINT4": ["digits", "behavioural"]},
+            missing={
+                "INT8": [a for a in built_architectures("mac", INT8) if a != "booth"],
+                "dINT4": ["digits_folded", "nr4sd", "nr4sd_split"],
+            },
         )
         for architecture, ratio in (("behavioural", 4.0), ("booth", 1.9))
     ]
@@ -124,7 +131,7 @@ def test_at_equal_delay_the_smallest_that_keep_it_are_compared():
     }
 
 
-def test_the_least_hungry_baseline_need_not_be_the_smallest():
+def test_the_lowest_energy_baseline_need_not_be_the_smallest():
     records = [
         record("INT8", "booth", 190.0, power=energy(300.0)),
         record("INT8", "baugh_wooley", 220.0, power=energy(250.0)),
@@ -136,6 +143,53 @@ def test_the_least_hungry_baseline_need_not_be_the_smallest():
         ("booth", "digits", "energy", None): (2.4, False),
         ("baugh_wooley", "digits", "energy", None): (2.0, True),
     }
+
+
+def sides(ratios, field):
+    """A field of all ratios by metric and delay, where it is one for INT8 and dINT4."""
+    of = {(r.metric, r.delay_ns): getattr(r, field) for r in ratios if r.strongest}
+    return {key: (value.get("INT8"), value.get("dINT4")) for key, value in of.items()}
+
+
+def test_nothing_is_missing_where_all_that_is_built_was_measured():
+    records = [
+        record(format.name, architecture, 100.0)
+        for format in (INT8, DINT4)
+        for architecture in built_architectures("mac", format)
+    ]
+    assert {tuple(map(tuple, r.missing.values())) for r in ratios_of(records)} == {((), ())}
+
+
+def test_what_is_missing_is_told_for_energy_and_area_apart():
+    records = [
+        record("INT8", name, 190.0, power=energy(300.0) if name == "pair" else None)
+        for name in built_architectures("mac", INT8)
+    ]
+    records.append(record("dINT4", "nr4sd", 100.0, power=energy(125.0)))
+    int8 = list(built_architectures("mac", INT8))
+    others = ["digits", "digits_folded", "nr4sd_split"]
+    assert sides(ratios_of(records), "compared") == {
+        ("area", None): (int8, ["nr4sd"]),
+        ("energy", None): (["pair"], ["nr4sd"]),
+    }
+    assert sides(ratios_of(records), "missing") == {
+        ("area", None): ([], others),
+        ("energy", None): ([name for name in int8 if name != "pair"], others),
+    }
+
+
+def test_what_was_tried_for_a_delay_and_is_too_slow_is_not_missing():
+    records = [
+        record("INT8", "booth", 200.0, target_delay_ns=2.0, delay_ns=1.9),
+        record("INT8", "pair", 190.0, target_delay_ns=2.0, delay_ns=2.1),
+        record("INT8", "fip", 180.0, delay_ns=1.8),
+        record("INT8", "r4n", 180.0, delay_ns=2.8),
+        record("dINT4", "digits", 120.0, target_delay_ns=2.0, delay_ns=1.8),
+    ]
+    (compared,) = sides(ratios_of(records), "compared").values()
+    assert set(compared[0]) == {"booth", "pair", "fip"}
+    (missing,) = sides(ratios_of(records), "missing").values()
+    assert "r4n" in missing[0]
 
 
 def test_energies_of_different_data_are_not_compared():
