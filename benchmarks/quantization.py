@@ -102,7 +102,7 @@ class Bench:
         self.model = Bert(loaded.config, dict(loaded.tensors))
         tokenize = load_tokenizer(folder, length=self.model.positions)
         self.calibration, self.evaluation = (
-            [tokenize(line) for line in text.read_text().splitlines()]
+            [tokenize(line) for line in text.read_text("utf-8").splitlines()]
             for text in (CALIBRATION, EVALUATION)
         )
         seen: dict[str, list[NDArray[np.float32]]] = {}
@@ -203,7 +203,7 @@ def claims(rows: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[float, fl
 def layer_on_the_tile() -> Iterator[subprocess.Popen[str]]:
     """The simulation of a whole encoder layer, which ends with 1 if a bit differs."""
     command = [sys.executable, str(TILE)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
         try:
             yield process
         finally:
@@ -226,7 +226,8 @@ def run(output: Path | None) -> bool:
         f"and {other:.2f} GiB in the simulation"
     )
     if output is not None:
-        output.write_text(json.dumps({"rows": rows, "claims": shown}, indent=1, sort_keys=True))
+        text = json.dumps({"rows": rows, "claims": shown}, indent=1, sort_keys=True)
+        output.write_text(text, encoding="utf-8")
     return all(value <= bound for value, bound in shown.values())
 
 

@@ -63,7 +63,7 @@ def write_model(folder: Path, layers: int) -> None:
 
     settings = SETTINGS | {"num_hidden_layers": layers}
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(settings))
+    (folder / "config.json").write_text(json.dumps(settings), encoding="utf-8")
     shapes = LlamaConfig.from_dict(settings).tensor_shapes()
     rng = np.random.default_rng(0)
     for layer in range(layers):
@@ -77,17 +77,17 @@ def write_model(folder: Path, layers: int) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def write_text(path: Path, words: int, seed: int) -> None:
+def write_words(path: Path, words: int, seed: int) -> None:
     """Write words of the tokenizer."""
     numbers = np.random.default_rng(seed).integers(1, SETTINGS["vocab_size"], words)
-    path.write_text(" ".join(f"w{number}" for number in numbers))
+    path.write_text(" ".join(f"w{number}" for number in numbers), encoding="utf-8")
 
 
 def run(*arguments: object) -> str:
     """Run a command line; returns time and peak memory, as it prints them itself."""
     print("dintmac", *arguments, flush=True)
     command = [sys.executable, "-m", "dintmac", *map(str, arguments)]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8").stdout
     (cost,) = re.findall(r"\d+ s, peak memory \d+\.\d\d GiB", output)
     return cost
 
@@ -97,8 +97,8 @@ def measure(layers: int, options: argparse.Namespace) -> tuple[str, str]:
     folder: Path = options.folder
     model, calibration, text = folder / "model", folder / "calibration.txt", folder / "text.txt"
     write_model(model, layers)
-    write_text(calibration, 4 * options.count * options.length, 1)
-    write_text(text, options.tokens, 2)
+    write_words(calibration, 4 * options.count * options.length, 1)
+    write_words(text, options.tokens, 2)
     common = ["--calibration", calibration, "--count", options.count, "--length", options.length]
     common += ["--method", options.method, "--format", "dint4", "--scales", options.scales]
     quantized = run("quantize", model, "--output", folder / "quantized", *common)

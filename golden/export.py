@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.calibration import AffineQuantizer
+from dintmac.golden.files import new_folder
 from dintmac.golden.formats import Format
 from dintmac.golden.linear import IntegerLinear, QuantizedLinear
 from dintmac.golden.models.tensors import TensorFiles
@@ -51,7 +51,7 @@ def write_model(
 ) -> dict[str, Any]:
     """Quantize a model and write it, one layer at a time.
 
-    The folder appears when it is complete.
+    The folder is empty until it is complete.
 
     Parameters
     ----------
@@ -74,29 +74,22 @@ def write_model(
     OSError
         If it cannot be written, such as on a full disk.
     ValueError
-        If the folder is in use, or the recipe has parts that a folder does not hold.
+        If the folder is in use or another run is writing it, or the recipe has parts that a folder
+        does not hold.
     """
     safetensors = _safetensors()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"output must be a new or empty folder, not {folder}")
     scheme = recipe.activations
     if not isinstance(recipe.grid, Format) or scheme is None or scheme.dynamic:
         raise ValueError("recipe to write must have a hardware format and static activations")
     if recipe.rank or recipe.outlier is not None:
         raise ValueError("recipe to write must have no correction and no outliers in 16 bits")
-    # resolve: the current folder cannot be replaced under the name of a dot.
-    folder = folder.resolve()
     quantized = quantize_layers(model, recipe, sequences)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as temporary:
-            partial = Path(temporary) / folder.name
-            settings = _write(partial, recipe, quantized, safetensors.save, progress)
-            partial.replace(folder)
+        with new_folder(folder) as partial:
+            return _write(partial, recipe, quantized, safetensors.save, progress)
     except OSError as error:
         reason = error.strerror or error
         raise OSError(f"quantized model cannot be written to {folder}: {reason}") from error
-    return settings
 
 
 def _write(
@@ -107,7 +100,7 @@ def _write(
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
     """Write the files of a folder; returns what quantization.json holds."""
-    (folder / "workloads").mkdir(parents=True)
+    (folder / "workloads").mkdir()
     described: dict[str, Any] = {}
     for layer, quantized in enumerate(layers):
         arrays: Arrays = dict(quantized.tensors)

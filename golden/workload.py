@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from dintmac.golden.calibration import calibrate
 from dintmac.golden.checks import check_array, check_axes
+from dintmac.golden.files import write_files
 from dintmac.golden.formats import Format, parse
 from dintmac.golden.quantize import quantize_weights
 
@@ -153,16 +155,12 @@ def _format_of(stored: NDArray[Any] | None, format: Format | None) -> Format:
 
 def save(path: Path, workload: Workload) -> None:
     """Write a file that :func:`load` reads; it appears when it is complete."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(
-                file,
-                activations=workload.activations,
-                weights=workload.weights,
-                format=workload.format.name.lower(),
-                source=workload.source,
-            )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        activations=workload.activations,
+        weights=workload.weights,
+        format=workload.format.name.lower(),
+        source=workload.source,
+    )
+    write_files({path: buffer.getvalue()})

@@ -282,9 +282,9 @@ _HEADER = """\
 def _to_verilog(rtlil_text: str) -> str:
     with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
         folder = Path(name)
-        (folder / "design.il").write_text(rtlil_text)
+        (folder / "design.il").write_text(rtlil_text, "utf-8")
         find_yosys().run(_EXPORT_SCRIPT, folder)
-        body = (folder / "design.v").read_text()
+        body = (folder / "design.v").read_text("utf-8")
     # The generator's own header names its version; the text is the same without it.
     body = re.sub(r"\A/\*.*?\*/\n*", "", body, flags=re.DOTALL)
     return _HEADER + body

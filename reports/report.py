@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+from dintmac.golden.files import Content, write_folder
 from dintmac.reports.comparisons import AREA_SCOPE, Comparison, compare, conclusion, places
-from dintmac.reports.files import check_folder, replace_files
 from dintmac.reports.grouping import grouped
 from dintmac.reports.labels import listed, number, plural, times
 from dintmac.reports.pages import plain_table, render_html, render_markdown
@@ -32,7 +32,7 @@ from dintmac.synth.cache import Cache, CacheError, key_of
 from dintmac.synth.ratios import Ratio, Variant
 from dintmac.synth.records import PARALLEL, Record
 
-__all__ = ["FILES", "Report", "check_folder", "read_report", "summary", "write_report"]
+__all__ = ["FILES", "Report", "read_report", "summary", "write_report"]
 
 #: Files of a report; there is no picture of what was not measured.
 FILES = (
@@ -101,8 +101,8 @@ def write_report(
         raise ValueError("a report must have at least one record")
     report = Report(records, ratios, tools)
     text = _to_json(report)
-    contents = {"report.json": text.encode()} | _render(report)
-    replace_files(Path(folder), contents, [name for name in FILES if name not in contents])
+    contents = {"report.json": text} | _render(report)
+    write_folder(Path(folder), contents, [name for name in FILES if name not in contents])
     return text
 
 
@@ -194,7 +194,7 @@ def _check_positive(name: str, value: float) -> None:
         raise ValueError(f"{name} must be positive, not {value!r}")
 
 
-def _render(report: Report) -> dict[str, bytes]:
+def _render(report: Report) -> dict[str, Content]:
     """The contents of all files but report.json, by name."""
     comparisons = compare(report.ratios)
     libraries = grouped(report.records, lambda r: r.library).values()
@@ -218,12 +218,12 @@ def _render(report: Report) -> dict[str, bytes]:
         "method": _method(report),
     }
     figures = {name: [_figure(panel) for panel in group] for name, group in panels.items()}
-    pictures = {
+    pictures: dict[str, Content] = {
         f"{name}.png": _drawn(group, "png", columns=2) for name, group in panels.items() if group
     }
     return pictures | {
-        "report.md": render_markdown(values).encode(),
-        "report.html": render_html(values | {"figures": figures}).encode(),
+        "report.md": render_markdown(values),
+        "report.html": render_html(values | {"figures": figures}),
     }
 
 
@@ -244,7 +244,7 @@ def _drawn(
     columns: int = 1,
 ) -> bytes:
     """:func:`draw`, from the cache of measurements: pictures take longer than all the rest."""
-    code = [path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    code = [path.read_text("utf-8") for path in sorted(Path(__file__).parent.glob("*.py"))]
     key = key_of("picture", version("matplotlib"), code, kind, columns, repr(panels))
     store = Cache()
     stored = store.load(key)

@@ -32,7 +32,7 @@ class CocotbHandle(Handle):
         self._reports = reports
 
     def report(self, fraction: float) -> None:
-        with self._reports.open("a") as file:
+        with self._reports.open("a", encoding="utf-8") as file:
             file.write(f"{fraction}\n")
 
     def _read(self, port: str) -> int:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from cocotb_tools.runner import get_runner
 
+from dintmac.hdl.processes import end_with_parent
+
 
 def main(folder: Path) -> None:
     """Run what ``run.json`` in a folder says; logs and the result stay in that folder."""
-    run = json.loads((folder / "run.json").read_text())
+    run = json.loads((folder / "run.json").read_text("utf-8"))
     runner = get_runner(run["simulator"])
     runner.build(
         sources=[folder / "design.v"],
@@ -40,4 +42,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     main(Path(sys.argv[1]))

@@ -19,7 +19,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from dintmac.golden.files import write_files
 from dintmac.hdl.designs import Configuration
+from dintmac.hdl.processes import python, run, started
 from dintmac.hdl.verilog import export
 from dintmac.sim.amaranth_handle import run_amaranth
 
@@ -131,7 +133,7 @@ class Simulator(ABC):
                 progress=progress or (lambda fraction: None),
             )
             if waveform is not None and partial is not None:
-                _move(partial, waveform)
+                write_files({waveform: partial})
         return result
 
     def check_waveform(self, waveform: Path | None) -> None:
@@ -222,7 +224,7 @@ class _Cocotb(Simulator):
         progress: Progress,
     ) -> Any:
         exported = export(configuration)
-        (folder / "design.v").write_text(exported.verilog)
+        (folder / "design.v").write_text(exported.verilog, "utf-8")
         ports = {port.name: port for port in exported.ports}
         (folder / "job.pickle").write_bytes(pickle.dumps((ports, bench, arguments)))
         command = self._command(None if waveform is None else waveform.resolve())
@@ -233,7 +235,7 @@ class _Cocotb(Simulator):
             "plusargs": command.plusargs,
             "waves": waveform is not None,
         }
-        (folder / "run.json").write_text(json.dumps(run))
+        (folder / "run.json").write_text(json.dumps(run), "utf-8")
         result = folder / "result.pickle"
         result.unlink(missing_ok=True)
         _execute(folder, _environment() | dict(command.environment), progress)
@@ -363,13 +365,7 @@ def _find_verilator() -> tuple[str, tuple[tuple[str, str], ...]]:
 
 def _check_headers() -> None:
     """Refuse FST where the headers of its compression are missing."""
-    done = subprocess.run(
-        ["g++", "-E", "-x", "c++", "-"],
-        input="#include <lz4.h>\n#include <zlib.h>\n",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run(["g++", "-E", "-x", "c++", "-"], text="#include <lz4.h>\n#include <zlib.h>\n")
     if done.returncode != 0:
         raise SimulatorMissingError(
             "verilator needs lz4.h and zlib.h to write .fst; "
@@ -378,10 +374,7 @@ def _check_headers() -> None:
 
 
 def _version_of(command: list[str], pattern: str) -> str:
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    match = re.search(pattern, done.stdout)
+    match = re.search(pattern, run(command).stdout)
     return match[1] if match else "0.0"
 
 
@@ -398,49 +391,38 @@ def _check_cocotb(name: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The environment without what would change how cocotb's runner works."""
+    """The environment without what would change how cocotb's runner works, for child and bench."""
     ours = {"WAVES", "GUI", "PYTEST_CURRENT_TEST", "SIM_CMD_PREFIX", "SIM_CMD_SUFFIX"}
-    return {
+    kept = {
         name: value
         for name, value in os.environ.items()
         if name not in ours and not name.startswith("COCOTB_")
     }
+    return kept | {"PYTHONSAFEPATH": "1"}
 
 
 def _execute(folder: Path, environment: dict[str, str], progress: Progress) -> None:
     """Run cocotb's runner in ``folder`` and pass on what the bench reports."""
     reports = folder / "progress"
     reports.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "dintmac.sim.cocotb_runner", str(folder)]
-    with (folder / "runner.log").open("w") as log:
-        process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-        try:
-            while process.poll() is None:
-                try:
-                    process.wait(timeout=0.2)
-                except subprocess.TimeoutExpired:
-                    progress(_last_report(reports))
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
+    command = [*python("dintmac.sim.cocotb_runner"), str(folder)]
+    with (
+        (folder / "runner.log").open("wb") as log,
+        started(command, env=environment, stdout=log, stderr=log) as process,
+    ):
+        while process.poll() is None:
+            try:
+                process.wait(timeout=0.2)
+            except subprocess.TimeoutExpired:
+                progress(_last_report(reports))
 
 
 def _last_report(reports: Path) -> float:
-    lines = reports.read_text().splitlines() if reports.exists() else []
+    lines = reports.read_text("utf-8").splitlines() if reports.exists() else []
     return float(lines[-1]) if lines else 0.0
 
 
 def _end_of_logs(folder: Path) -> str:
     logs = [folder / name for name in ("test.log", "build.log", "runner.log")]
-    texts = [log.read_text(errors="replace").strip() for log in logs if log.exists()]
+    texts = [log.read_text("utf-8", errors="replace").strip() for log in logs if log.exists()]
     return next((text[-1000:] for text in texts if text), "no log was written")
-
-
-def _move(partial: Path, waveform: Path) -> None:
-    """Move a file into place at once, also from another file system."""
-    beside = waveform.with_name(f".{waveform.name}.part")
-    shutil.move(partial, beside)
-    beside.replace(waveform)

@@ -117,7 +117,7 @@ def _read_with_yosys(library: Library) -> dict[str, Any]:
     """Yosys' JSON of every cell, without attributes."""
     with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
         folder = Path(name)
-        (folder / "cells.lib").write_text(library.text())
+        (folder / "cells.lib").write_text(library.text(), "utf-8")
         try:
             find_yosys().run(_READ, folder)
         except YosysError as error:
@@ -125,7 +125,7 @@ def _read_with_yosys(library: Library) -> dict[str, Any]:
                 f"library must be a Liberty file that Yosys reads, "
                 f"but {str(library.path)!r} is not: {error}"
             ) from None
-        modules = json.loads((folder / "cells.json").read_text())["modules"]
+        modules = json.loads((folder / "cells.json").read_text("utf-8"))["modules"]
     keep = ("ports", "cells")
     return {
         name: {part: _bare(module[part]) for part in keep}

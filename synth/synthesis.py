@@ -120,7 +120,8 @@ class Mapped:
 
 def recipe_sources() -> dict[str, str]:
     """Text of every file of the recipe, by name."""
-    return {path.name: path.read_text() for path in sorted(_RECIPES.iterdir()) if path.is_file()}
+    recipes = (path for path in sorted(_RECIPES.iterdir()) if path.is_file())
+    return {path.name: path.read_text("utf-8") for path in recipes}
 
 
 def synthesize(export: Export, library: Library, cells: Cells) -> Mapped:
@@ -173,16 +174,16 @@ def map_design(
     adder = cells.full_adder if preparation.adders else None
     with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
         folder = Path(name)
-        (folder / "design.v").write_text(export.verilog)
-        (folder / "cells.lib").write_text(library.text())
-        (folder / "ripple.v").write_text(recipe_sources()["ripple.v"])
+        (folder / "design.v").write_text(export.verilog, "utf-8")
+        (folder / "cells.lib").write_text(library.text(), "utf-8")
+        (folder / "ripple.v").write_text(recipe_sources()["ripple.v"], "utf-8")
         for i, attempt in enumerate(attempts):
             script = _render(f"{attempt.script}.abc", budget=attempt.picoseconds)
-            (folder / f"{i}.abc").write_text(script)
+            (folder / f"{i}.abc").write_text(script, "utf-8")
         if adder is not None:
-            (folder / "adders.v").write_text(_render("adders.v.j2", **asdict(adder)))
+            (folder / "adders.v").write_text(_render("adders.v.j2", **asdict(adder)), "utf-8")
         if boundary is not None:
-            (folder / "boundary.sdc").write_text(_boundary(boundary))
+            (folder / "boundary.sdc").write_text(_boundary(boundary), "utf-8")
         script = _render(
             "synthesis.ys.j2",
             top=export.module,
@@ -226,7 +227,7 @@ def _render(template: str, **values: Any) -> str:
 
 
 def _read(path: Path) -> dict[str, Module]:
-    modules = json.loads(path.read_text())["modules"]
+    modules = json.loads(path.read_text("utf-8"))["modules"]
     return {name: Module.from_json(name, module) for name, module in modules.items()}
 
 

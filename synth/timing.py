@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dintmac.hdl.processes import last_words, run
 from dintmac.synth.cells import Cells
 from dintmac.synth.liberty import Library, LibraryError
 from dintmac.synth.netlist import FlatNetlist
@@ -130,24 +130,17 @@ class Sta:
         script = _SCRIPT.format(driver=boundary.driver, load=boundary.load)
         with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
             folder = Path(name)
-            (folder / "cells.lib").write_text(library.text())
-            (folder / "script.tcl").write_text(script)
+            (folder / "cells.lib").write_text(library.text(), "utf-8")
+            (folder / "script.tcl").write_text(script, "utf-8")
             outputs = []
             for netlist in netlists:
-                (folder / "netlist.v").write_text(to_verilog(netlist, "top"))
+                (folder / "netlist.v").write_text(to_verilog(netlist, "top"), "utf-8")
                 outputs.append(self._run(folder, library))
         pairs = zip(outputs, netlists, strict=True)
         return [_timing(output, netlist, cells) for output, netlist in pairs]
 
     def _run(self, folder: Path, library: Library) -> str:
-        done = subprocess.run(
-            [self.command, "-no_init", "-no_splash", "-exit", "script.tcl"],
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run([self.command, "-no_init", "-no_splash", "-exit", "script.tcl"], folder)
         error = re.search(r"^Error: (?:(\S+), )?(.*)$", done.stderr + done.stdout, re.MULTILINE)
         if error is not None and error[1] == "cells.lib":
             raise LibraryError(
@@ -155,7 +148,7 @@ class Sta:
                 f"but {str(library.path)!r} is not: {error[2]}"
             )
         if error is not None or done.returncode != 0:
-            message = error[2] if error else done.stderr.strip()[-300:]
+            message = error[2] if error else last_words(done)
             raise TimingError(f"OpenSTA failed: {message}")
         return done.stdout
 
@@ -172,10 +165,7 @@ def find_sta() -> Sta:
     command = shutil.which("sta")
     if command is None:
         raise TimingError("no OpenSTA found; on Debian, install it with: apt install opensta")
-    done = subprocess.run(
-        [command, "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    version = re.match(r"\d+\.\d+\.\d+", done.stdout)
+    version = re.match(r"\d+\.\d+\.\d+", run([command, "-version"]).stdout)
     if version is None:
         raise TimingError(
             f"sta must be OpenSTA, but {command!r} is not; "

@@ -1,6 +1,7 @@
 """What tests of several rooms share."""
 
 import json
+import os
 import signal
 
 import numpy as np
@@ -26,6 +27,19 @@ def pytest_configure(config):
     """Background jobs of a shell ignore Ctrl-C, and so would all that the tests interrupt."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def devices_stay_what_they_are():
+    """Whoever runs the tests as root wants them afterwards."""
+
+    def null():
+        found = os.stat(os.devnull)
+        return found.st_rdev, found.st_mode, found.st_uid
+
+    before = null()
+    yield
+    assert null() == before
 
 
 @pytest.fixture

@@ -376,7 +376,7 @@ def test_bad_options_end_with_one_sentence(run, model, verb, options, sentence):
         (["--shots", "1"], "shots must come with questions"),
         (["--questions", "absent"], "questions must be a JSONL file, not absent"),
         (["--questions", "questions", "--shots", "1"], "shots must be 0 to 0, not 1"),
-        (["--output", "questions"], "output must be a folder for the report, not the file"),
+        (["--output", "questions"], "output must be a folder, not the file"),
         (["--integer", "--format", "nf4"], "format of an integer layer must be of type Format"),
         (["--asymmetric", "--format", "nf4"], "grid with a zero point must be of type Format"),
     ],

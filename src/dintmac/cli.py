@@ -176,8 +176,9 @@ def _add_report(verbs: Verbs) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from dintmac.golden.files import check_folder
     from dintmac.hdl.designs import DESIGNS
-    from dintmac.reports.report import check_folder, summary, write_report
+    from dintmac.reports.report import summary, write_report
     from dintmac.synth.check import CheckError
     from dintmac.synth.liberty import find_libraries
     from dintmac.synth.measure import measure_all, tools
@@ -411,7 +412,7 @@ def _add_verilog(verbs: Verbs) -> None:
         type=Path,
         required=True,
         metavar="FILE.v",
-        help="Verilog file; the port map goes to FILE.json",
+        help="Verilog file; the port map goes to FILE.json, of a device or pipe nowhere",
     )
     verb.add_argument(
         "--module",
@@ -421,27 +422,21 @@ def _add_verilog(verbs: Verbs) -> None:
 
 
 def _verilog(options: argparse.Namespace) -> int:
+    from dintmac.golden.files import is_stream, write_files
     from dintmac.hdl.verilog import export
 
     output: Path = options.output
     if output.is_dir() or output.suffix == ".json":
         raise ValueError(f"output must be a Verilog file, not {str(output)!r}")
     exported = export(_configuration(options), options.module)
+    if is_stream(output):
+        # A device or pipe has no place for a second file, and may be standard output.
+        write_files({output: exported.verilog})
+        return 0
     port_map = output.with_suffix(".json")
-    _write(output, exported.verilog)
-    _write(port_map, exported.port_map())
+    write_files({output: exported.verilog, port_map: exported.port_map()})
     print(f"{output}: module {exported.module}\n{port_map}: port map")
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that appears when it is complete."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 # front

@@ -170,8 +170,9 @@ def add_evaluate(verbs: Verbs) -> None:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from dintmac.golden import tasks
+    from dintmac.golden.files import check_folder
     from dintmac.golden.variants import variants
-    from dintmac.reports.evaluation import check_folder, summary, write_evaluation
+    from dintmac.reports.evaluation import summary, write_evaluation
 
     if options.shots and options.questions is None:
         raise ValueError("shots must come with questions")

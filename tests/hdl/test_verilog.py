@@ -65,9 +65,9 @@ def verilator() -> list[str] | None:
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is not installed")
 @pytest.mark.parametrize("configuration", CASES)
-def test_icarus_reads_it_without_a_warning(configuration, folder):
-    path = write(configuration, folder)
-    command = ["iverilog", "-g2005", "-Wall", "-s", configuration.design, "-o", "/dev/null", path]
+def test_icarus_reads_it_without_a_warning(configuration, folder, tmp_path):
+    path, output = write(configuration, folder), tmp_path / "out"
+    command = ["iverilog", "-g2005", "-Wall", "-s", configuration.design, "-o", output, path]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
