@@ -5,16 +5,15 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import json
-import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dintmac.hdl.yosys import YosysError, find_yosys
 from dintmac.synth.cache import Cache, key_of
-from dintmac.synth.liberty import CellFacts, Library, LibraryError
+from dintmac.synth.liberty import CellFacts, Library, LibraryError, area_of
 from dintmac.synth.netlist import ClockGate, Module, NetlistError, truth_tables
 
 __all__ = ["Adder", "Cells", "cells_of"]
@@ -26,6 +25,14 @@ DONT_USE = ("*lpflow*", "*probe*", "*edf*")
 _READ = """\
 read_liberty -ignore_miss_func -ignore_miss_dir -ignore_miss_data_latch -ignore_buses cells.lib
 write_json cells.json
+"""
+
+#: Which cell becomes of a flip-flop. Scan flip-flops are none to Yosys, whatever they could do.
+_REGISTER = "module register (input C, D, output Q); \\$_DFF_P_ q (.C(C), .D(D), .Q(Q)); endmodule"
+_MAP_REGISTER = """\
+read_verilog -icells register.v
+dfflibmap -liberty cells.lib
+write_json register.json
 """
 
 
@@ -63,7 +70,8 @@ class Cells:
         Cells that have functions, made of Yosys' simple gates.
     flip_flops : frozenset of str
     dont_use : tuple of str
-        Names that mappers must leave alone.
+        Names that mappers must leave alone: what the library's author bars, and what has no
+        function or no area above zero.
     stronger : tuple of str
         Cells that do what a smaller one does: greater drive strengths and delay cells.
     inverter, buffer : str
@@ -100,21 +108,23 @@ def cells_of(library: Library, cache: Cache | None = None) -> Cells:
     Raises
     ------
     LibraryError
-        If Yosys does not read it, or it lacks an inverter, a two-input NAND or NOR, or a
-        flip-flop with a rising edge.
+        If Yosys does not read it or reads other areas, or it lacks an inverter, a two-input NAND
+        or NOR, or a flip-flop with a rising edge, among the cells with an area.
     """
     cache = cache or Cache()
-    key = key_of("cells", library.sha256, find_yosys().version, _READ)
+    key = key_of("cells", library.sha256, find_yosys().version, _READ, _REGISTER, _MAP_REGISTER)
     stored = cache.load(key)
     if stored is None:
-        stored = _read_with_yosys(library)
+        modules = _read_with_yosys(library)
+        usable = _usable(library, modules)
+        stored = {"modules": modules, "register": _map_register(library, usable)}
         cache.store(key, stored)
-    modules = {name: Module.from_json(name, module) for name, module in stored.items()}
-    return _classify(library, modules)
+    modules = {name: Module.from_json(name, module) for name, module in stored["modules"].items()}
+    return _classify(library, modules, stored["register"])
 
 
 def _read_with_yosys(library: Library) -> dict[str, Any]:
-    """Yosys' JSON of every cell, without attributes."""
+    """Yosys' JSON of every cell that has a function, without attributes."""
     with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
         folder = Path(name)
         (folder / "cells.lib").write_text(library.text(), "utf-8")
@@ -126,6 +136,7 @@ def _read_with_yosys(library: Library) -> dict[str, Any]:
                 f"but {str(library.path)!r} is not: {error}"
             ) from None
         modules = json.loads((folder / "cells.json").read_text("utf-8"))["modules"]
+    _compare_areas(library, modules)
     keep = ("ports", "cells")
     return {
         name: {part: _bare(module[part]) for part in keep}
@@ -134,27 +145,54 @@ def _read_with_yosys(library: Library) -> dict[str, Any]:
     }
 
 
+def _compare_areas(library: Library, modules: Mapping[str, Any]) -> None:
+    for name, module in modules.items():
+        theirs, ours = area_of(module["attributes"].get("area")), library.facts[name].area
+        if theirs != ours:
+            raise LibraryError(
+                f"library must state areas that all tools read alike, but cell {name!r} of "
+                f"{str(library.path)!r} has {ours}, and {theirs} to Yosys"
+            )
+
+
 def _bare(parts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     keep = ("type", "connections", "direction", "bits")
     return {name: {k: v for k, v in part.items() if k in keep} for name, part in parts.items()}
 
 
-def _classify(library: Library, modules: Mapping[str, Module]) -> Cells:
+def _map_register(library: Library, usable: Iterable[str]) -> list[str]:
+    """The cells that Yosys makes a flip-flop of; none if it cannot."""
+    with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
+        folder = Path(name)
+        (folder / "cells.lib").write_text(library.text(usable), "utf-8")
+        (folder / "register.v").write_text(_REGISTER, "utf-8")
+        try:
+            find_yosys().run(_MAP_REGISTER, folder)
+        except YosysError:
+            return []
+        register = json.loads((folder / "register.json").read_text("utf-8"))["modules"]["register"]
+    return sorted({cell["type"] for cell in register["cells"].values()})
+
+
+def _usable(library: Library, modules: Iterable[str]) -> list[str]:
+    """Cells that mappers may use: those with a function and an area that nobody bars."""
     facts = library.facts
-    areas = {n: f.area for n, f in facts.items() if f.area is not None and 0 < f.area < math.inf}
-    usable = [
-        module
-        for name, module in modules.items()
-        if name in areas and not _is_barred(name, facts[name])
-    ]
+    return [n for n in modules if facts[n].area is not None and not _is_barred(n, facts[n])]
+
+
+def _classify(library: Library, models: Mapping[str, Module], register: Sequence[str]) -> Cells:
+    usable = [models[name] for name in _usable(library, models)]
     gates = [_Gate(module, tables) for module in usable if (tables := _tables(module))]
-    _check_basics(library, usable, gates)
+    registers = [models[kind] for kind in register if kind in models]
+    _check_basics(library, gates, registers)
+    facts = library.facts
+    areas = {name: fact.area for name, fact in facts.items() if fact.area is not None}
     # Clock gates are often marked dont_use, because not mappers but clock gating is to use them.
     clock_gates = {name: gate for name in areas if (gate := _clock_gate(name, facts[name]))}
     return Cells(
         areas=areas,
-        models=dict(modules),
-        flip_flops=frozenset(name for name, m in modules.items() if _is_flip_flop(m)),
+        models=dict(models),
+        flip_flops=frozenset(name for name, m in models.items() if _is_flip_flop(m)),
         dont_use=tuple(sorted(facts.keys() - {module.name for module in usable})),
         stronger=_stronger(usable, areas),
         inverter=_smallest(gates, areas, _INVERTER),
@@ -218,18 +256,18 @@ def _tables(module: Module) -> dict[str, int]:
         return {}
 
 
-def _check_basics(library: Library, modules: list[Module], gates: list[_Gate]) -> None:
+def _check_basics(library: Library, gates: list[_Gate], registers: list[Module]) -> None:
     found = {(len(g.module.inputs), table) for g in gates for table in g.tables.values()}
     has = {
         "inverter": (1, _INVERTER) in found,
         "NAND2 or NOR2": bool({(2, 0b0111), (2, 0b0001)} & found),
-        "rising-edge flip-flop": any(map(_takes_rising_edge, modules)),
+        "rising-edge flip-flop": any(map(_takes_rising_edge, registers)),
     }
     missing = [name for name, present in has.items() if not present]
     if missing:
         raise LibraryError(
             f"library must have cells to map to, but {str(library.path)!r} "
-            f"has no {' and no '.join(missing)}"
+            f"has no {' and no '.join(missing)}{library.left_alone and '; '}{library.left_alone}"
         )
 
 

@@ -296,7 +296,7 @@ def measure_energy(
     workload: Workload,
     *,
     period_ns: float = PERIOD_NS,
-) -> Power | None:
+) -> Power:
     """Energy of a mapped design at work.
 
     Parameters
@@ -313,25 +313,19 @@ def measure_energy(
     period_ns : float
         Period of the clock, over which leakage counts.
 
-    Returns
-    -------
-    Power, or None if the library has no tables of power.
-
     Raises
     ------
     ValueError
         If ``period_ns`` is not positive, or the workload does not suit the design
         (:func:`dintmac.synth.stimuli.stimulus`).
     LibraryError, NetlistError
-        If the library's tables or the netlist cannot be used.
+        If the library has no tables of power, or they or the netlist cannot be used.
     """
     if not period_ns > 0:
         raise ValueError(f"period_ns must be positive, not {period_ns!r}")
     plan = stimulus(workload, configuration, _COPIES)
     circuit = Circuit.of(mapped.modules, mapped.top, cells)
     technology = Technology.read(library, circuit.instances)
-    if technology is None:
-        return None
     electrical = Electrical(circuit, technology)
     steps, step = electrical.steps()
     activity = _observe(TimedSimulation(circuit, _COPIES, delays=steps), plan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
 import re
 import zlib
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from dintmac.synth.syntax import Attribute, Group, LibertySyntaxError, parse, write
 
-__all__ = ["CellFacts", "Library", "LibraryError", "find_libraries"]
+__all__ = ["CellFacts", "Library", "LibraryError", "area_of", "find_libraries"]
 
 _BUNDLED = Path(__file__).parent / "libraries"
 _QFLOW = Path("/usr/share/qflow/tech")
@@ -32,6 +33,10 @@ _CONDITION = re.compile(
 )
 
 
+#: How many cells a message names.
+_NAMED = 8
+
+
 class LibraryError(ValueError):
     """A library is missing or cannot be used."""
 
@@ -43,7 +48,9 @@ class CellFacts:
     Attributes
     ----------
     area : float or None
-        None: it states none that is a number.
+        None: it states none above zero, so that it cannot be counted.
+    function : bool
+        An output has one.
     dont_use : bool
         The library's author keeps it from synthesis.
     clock_gate : bool
@@ -53,6 +60,7 @@ class CellFacts:
     """
 
     area: float | None
+    function: bool
     dont_use: bool
     clock_gate: bool
     roles: dict[str, str] = field(default_factory=dict)
@@ -107,6 +115,18 @@ class Library:
             _cells={name: text for name, (_, text) in cells.items()},
         )
         return replace(unhashed, sha256=hashlib.sha256(unhashed.text().encode()).hexdigest())
+
+    @property
+    def left_alone(self) -> str:
+        """Which cells could be used, but have no area to count; empty if there are none."""
+        names = [
+            name
+            for name, facts in self.facts.items()
+            if facts.function and not facts.dont_use and facts.area is None
+        ]
+        more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+        listed = ", ".join(names[:_NAMED] + more)
+        return f"without an area above zero, and left alone: {listed}" if names else ""
 
     def text(self, cells: Iterable[str] | None = None) -> str:
         """The library in the one form that all tools get, in ASCII.
@@ -316,18 +336,21 @@ _ROLES = ("clock", "enable", "test", "out")
 def _facts(cell: Group) -> CellFacts:
     clock_gate = cell.value("clock_gating_integrated_cell") in _CLOCK_GATES
     return CellFacts(
-        area=_number(cell.value("area")),
+        area=area_of(cell.value("area")),
+        function=any(pin.value("function") for pin in cell.groups("pin")),
         dont_use=_is_true(cell.value("dont_use")),
         clock_gate=clock_gate,
         roles=dict(_roles(cell)) if clock_gate else {},
     )
 
 
-def _number(text: str | None) -> float | None:
+def area_of(text: str | None) -> float | None:
+    """The area that a value states; None if it is no number above zero."""
     try:
-        return float(text or "")
+        area = float(text or 0)
     except ValueError:
         return None
+    return area if 0 < area < math.inf else None
 
 
 def _is_true(value: str | None) -> bool:
@@ -338,4 +361,4 @@ def _roles(cell: Group) -> Iterator[tuple[str, str]]:
     for pin in cell.groups("pin"):
         for role in _ROLES:
             if _is_true(pin.value(f"clock_gate_{role}_pin")):
-                yield pin.names[0], role
+                yield from ((name, role) for name in pin.names)

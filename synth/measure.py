@@ -26,9 +26,9 @@ from dintmac.synth.cache import Cache, key_of
 from dintmac.synth.cells import Cells, cells_of
 from dintmac.synth.check import CheckError, check
 from dintmac.synth.energy import has_products, measure_energy, part_of
-from dintmac.synth.liberty import Library
+from dintmac.synth.liberty import Library, LibraryError
 from dintmac.synth.netlist import Netlist
-from dintmac.synth.records import AreaSplit, Record
+from dintmac.synth.records import AreaSplit, Power, Record
 from dintmac.synth.stimuli import measurable
 from dintmac.synth.synthesis import Mapped, recipe_sources, synthesize
 from dintmac.synth.targets import synthesize_within
@@ -315,11 +315,8 @@ def _measure(
     except CheckError as error:
         raise CheckError(f"{configuration.name} in {library.name}: {error}") from None
     counts = mapped.cells()
-    power, power_int8 = (
-        None
-        if workload is None
-        else measure_energy(mapped, configuration, library, cells, workload)
-        for workload in workloads
+    (power, power_missing), (power_int8, _) = (
+        _energy(mapped, configuration, library, cells, workload) for workload in workloads
     )
     return Record(
         design=configuration.design,
@@ -339,6 +336,7 @@ def _measure(
         delay_missing=missing,
         power=power,
         power_int8=power_int8,
+        power_missing=power_missing,
         checked=checked.method,
         check=checked,
         tools=tools(),
@@ -346,6 +344,24 @@ def _measure(
             exported.verilog, recipe_sources(), target_delay_ns, library.sha256, tools()
         ),
     )
+
+
+def _energy(
+    mapped: Mapped,
+    configuration: Configuration,
+    library: Library,
+    cells: Cells,
+    workload: Workload | None,
+) -> tuple[Power | None, str]:
+    """Energy on a workload; None and why, where it cannot be computed."""
+    if not measurable(configuration):
+        return None, "designs of these sizes and options have no stimuli"
+    if workload is None:
+        return None, f"no workload of {configuration.format.name} was given"
+    try:
+        return measure_energy(mapped, configuration, library, cells, workload), ""
+    except LibraryError as error:
+        return None, str(error)
 
 
 def _area(counts: Counter[str], cells: Cells) -> float:

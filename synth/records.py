@@ -152,7 +152,7 @@ class Record:
     delay_missing : str
         Why there is no delay; empty where there is one.
     power : Power or None
-        None: not measured, or the library has no tables of power.
+        None: not measured.
     power_int8 : Power or None
         Of ``fused`` in INT8 mode, where ``power`` is that of 4-bit weights; None for all others.
     checked : str
@@ -162,6 +162,8 @@ class Record:
         Versions.
     inputs_sha256 : str
         Hash of Verilog, recipe, library and tools.
+    power_missing : str
+        Why there is no power; empty where there is one.
     """
 
     design: str
@@ -185,6 +187,7 @@ class Record:
     tools: dict[str, str]
     inputs_sha256: str
     power_int8: Power | None = None
+    power_missing: str = ""
 
     @property
     def products_per_cycle(self) -> int:

@@ -145,20 +145,30 @@ def _error(text: str, position: int, inside: bool) -> LibertySyntaxError:
 
 
 def write(statements: Iterable[Attribute | Group], indent: str = "") -> str:
-    """Statements as every tool reads them: a line each, in ASCII, with quotes where they matter."""
+    """Statements as every tool reads them.
+
+    A line each, in ASCII, with quotes where they matter, and a group for each pin.
+    """
     return "".join(_lines(statements, indent)).encode("ascii", "replace").decode("ascii")
 
 
 def _lines(statements: Iterable[Attribute | Group], indent: str) -> Iterator[str]:
     for part in statements:
         if isinstance(part, Group):
-            yield f"{indent}{part.kind} ({', '.join(_words(part.text))}) {{\n"
-            yield from _lines(part.body, indent + "  ")
-            yield f"{indent}}}\n"
+            for names in _heads(part):
+                yield f"{indent}{part.kind} ({names}) {{\n"
+                yield from _lines(part.body, indent + "  ")
+                yield f"{indent}}}\n"
         elif part.simple:
             yield f"{indent}{part.name} : {_value(part.text)};\n"
         else:
             yield f"{indent}{part.name} ({', '.join(_words(part.text))});\n"
+
+
+def _heads(group: Group) -> list[str]:
+    """The arguments of a group; of pins that share one, one after the other."""
+    words = _words(group.text)
+    return words if group.kind == "pin" and words else [", ".join(words)]
 
 
 def _value(text: str) -> str:
@@ -187,4 +197,4 @@ def _joined(string: str) -> str:
     if "\\" not in string and "\n" not in string:
         return string
     joined = re.sub(_CONTINUATION, "", string).replace('\\"', "'").replace("\\", "")
-    return " ".join(joined.split("\n"))
+    return " ".join(joined.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -148,8 +149,8 @@ class Technology:
     cells: dict[str, CellTables]
 
     @classmethod
-    def read(cls, library: Library, cells: Iterable[str]) -> Technology | None:
-        """The tables of some cells, or None if none of them has internal power.
+    def read(cls, library: Library, cells: Iterable[str]) -> Technology:
+        """The tables of some cells.
 
         Capacitances are the mean of rise and fall where the file has both. Energies count in
         the file's unit of capacitance times the square of its unit of voltage, as Liberty has it.
@@ -157,20 +158,21 @@ class Technology:
         Raises
         ------
         LibraryError
-            If the file lacks units or a nominal voltage, or a table has axes of other kinds.
+            If none of the cells has internal power, the file lacks units or a nominal voltage, or
+            a table is incomplete or has axes of other kinds.
         """
         group = library.group(cells)
         if not any(True for _ in _powers(group)):
-            return None
+            raise LibraryError(f"{library.name} has no tables of power")
         try:
             units = _Units.of(group)
             templates = group.groups("lu_table_template", "power_lut_template")
-            reader = _Reader(units, {t.names[0]: t for t in templates})
+            reader = _Reader(units, {" ".join(t.names): t for t in templates})
             found = {c.names[0]: reader.cell(c) for c in group.groups("cell")}
-            voltage = float(_required(group, "nom_voltage"))
+            voltage = _quantity(group, "nom_voltage")
         except ValueError as error:
             raise LibraryError(
-                f"power tables of {str(library.path)!r} must be complete, but {error} is not"
+                f"tables of power in {library.name} must be complete, but {error}"
             ) from None
         return cls(voltage * units.voltage, found)
 
@@ -181,11 +183,34 @@ def _powers(library: Group) -> Iterator[Group]:
             yield from pin.groups("internal_power")
 
 
-def _required(group: Group, name: str) -> str:
-    value = group.value(name)
-    if value is None:
-        raise ValueError(f"{name} of {group.kind} {' '.join(group.names)}".rstrip())
-    return value
+def _quantity(group: Group, name: str) -> float:
+    """A number that a group must state."""
+    (value,) = _numbers(group, name, 1)
+    return float(value)
+
+
+def _numbers(group: Group, name: str, count: int | None = None) -> Floats:
+    """Numbers of all strings; one may hold several, with commas or blanks between them."""
+    words = " ".join(group.values(name)).replace(",", " ").split()
+    try:
+        numbers = np.array([float(word) for word in words])
+    except ValueError:
+        numbers = np.zeros(0)
+    if len(numbers) != (count or len(words) or 1) or not np.isfinite(numbers).all():
+        stated = " ".join(words) or "nothing"
+        raise ValueError(f"{name} of {_title(group)} is {stated[:60]!r}")
+    return numbers
+
+
+def _axis(group: Group, name: str) -> Floats:
+    axis = _numbers(group, name)
+    if (np.diff(axis) <= 0).any():
+        raise ValueError(f"{name} of {_title(group)} does not grow")
+    return axis
+
+
+def _title(group: Group) -> str:
+    return " ".join((group.kind, *group.names))
 
 
 @dataclass(frozen=True)
@@ -199,12 +224,11 @@ class _Units:
 
     @classmethod
     def of(cls, library: Group) -> _Units:
-        number, unit = library.values("capacitive_load_unit") or ("", "")
         return cls(
-            time=_unit(_required(library, "time_unit")) / 1e-9,
-            capacitance=float(number) * _unit(f"1{unit}") / 1e-15,
-            voltage=_unit(_required(library, "voltage_unit")),
-            leakage=_unit(_required(library, "leakage_power_unit")) / 1e-9,
+            time=_unit(library, "time_unit", "s") / 1e-9,
+            capacitance=_unit(library, "capacitive_load_unit", "f") / 1e-15,
+            voltage=_unit(library, "voltage_unit", "v"),
+            leakage=_unit(library, "leakage_power_unit", "w") / 1e-9,
         )
 
     @property
@@ -213,11 +237,12 @@ class _Units:
         return self.capacitance * self.voltage**2
 
 
-def _unit(text: str) -> float:
-    """``10ps`` as 1e-11."""
-    match = re.fullmatch(r"\s*([\d.eE+-]*\d)\s*([fpnumk]?)[a-z]+\s*", text.lower())
+def _unit(library: Group, name: str, unit: str) -> float:
+    """``10ps``, or ``10`` and ``ps``, as 1e-11."""
+    text = "".join(library.values(name))
+    match = re.fullmatch(rf"\s*([\d.e+-]*\d)\s*([fpnumk]?){unit}\s*", text.lower())
     if match is None:
-        raise ValueError(f"unit {text!r}")
+        raise ValueError(f"{name} is {text or 'nothing'!r}")
     return float(match[1]) * _PREFIXES[match[2]]
 
 
@@ -228,25 +253,24 @@ class _Reader:
 
     def cell(self, cell: Group) -> CellTables:
         leakages = [
-            (g.value("when"), float(_required(g, "value")) * self.units.leakage)
+            (g.value("when"), _quantity(g, "value") * self.units.leakage)
             for g in cell.groups("leakage_power")
         ]
-        stated = cell.value("cell_leakage_power")
-        plain = [value for when, value in leakages if when is None]
-        named = tuple((when, value) for when, value in leakages if when is not None)
+        plain = sum(value for when, value in leakages if when is None)
+        if cell.value("cell_leakage_power"):
+            plain = _quantity(cell, "cell_leakage_power") * self.units.leakage
         return CellTables(
             pins={pin.names[0]: self.pin(pin) for pin in cell.groups("pin")},
-            leakage=float(stated) * self.units.leakage if stated else sum(plain),
-            leakages=named,
+            leakage=plain,
+            leakages=tuple((when, value) for when, value in leakages if when is not None),
         )
 
     def pin(self, pin: Group) -> PinTables:
-        edges = [pin.value("rise_capacitance"), pin.value("fall_capacitance")]
-        both = [float(edge) for edge in edges if edge is not None]
-        stated = float(pin.value("capacitance") or 0.0)
-        mean = sum(both) / 2 if len(both) == 2 else stated
+        both = ("rise_capacitance", "fall_capacitance")
+        names = both if all(map(pin.value, both)) else ("capacitance",)
+        stated = [_quantity(pin, name) for name in names if pin.value(name)]
         return PinTables(
-            capacitance=mean * self.units.capacitance,
+            capacitance=sum(stated) / max(len(stated), 1) * self.units.capacitance,
             delays=tuple(d for timing in pin.groups("timing") for d in self.delays(timing)),
             energies=tuple(e for p in pin.groups("internal_power") for e in self.energies(p)),
         )
@@ -272,16 +296,14 @@ class _Reader:
     def table(self, group: Group, unit: float) -> Table:
         template = self.templates.get(" ".join(group.names), Group("scalar"))
         axes: dict[str, Floats] = {}
-        shape = []
         for number in itertools.count(1):
             variable = template.value(f"variable_{number}")
             if variable is None:
                 break
             index = f"index_{number}"
-            axis = _numbers(group, index) if group.values(index) else _numbers(template, index)
-            shape.append(len(axis))
-            axes[self.axis(variable)] = axis
-        values = _numbers(group, "values").reshape(shape) * unit
+            axes[self.axis(variable)] = _axis(group if group.values(index) else template, index)
+        shape = [len(axis) for axis in axes.values()]
+        values = _numbers(group, "values", math.prod(shape)).reshape(shape) * unit
         if list(axes) == ["load", "slew"]:
             values = values.T
         slews = axes.get("slew", np.zeros(1)) * self.units.time
@@ -294,15 +316,7 @@ class _Reader:
             return "slew"
         if variable in _LOAD_AXES:
             return "load"
-        raise ValueError(f"axis {variable!r}")
-
-
-def _numbers(group: Group, name: str) -> Floats:
-    """Numbers of all strings; one may hold several, with commas or blanks between them."""
-    words = " ".join(group.values(name)).replace(",", " ").split()
-    if not words:
-        raise ValueError(f"{name} of {group.kind} {' '.join(group.names)}".rstrip())
-    return np.array([float(word) for word in words])
+        raise ValueError(f"an axis is {variable!r}")
 
 
 def condition(text: str) -> Condition:

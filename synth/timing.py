@@ -11,7 +11,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dintmac.hdl.processes import last_words, run
@@ -19,7 +19,7 @@ from dintmac.synth.cells import Cells
 from dintmac.synth.liberty import Library, LibraryError
 from dintmac.synth.netlist import FlatNetlist
 from dintmac.synth.records import CriticalPath
-from dintmac.synth.syntax import Group
+from dintmac.synth.syntax import Group, write
 from dintmac.synth.verilog import to_verilog
 
 __all__ = [
@@ -60,6 +60,16 @@ for {{set i 0}} {{abs($slack) > 1e-5 && $i < 40}} {{incr i}} {{
 report_checks -format full -digits 4
 puts "shortest period: $period"
 """
+
+
+_POWER = ("internal_power", "leakage_power", "power_lut_template")
+
+#: What ends a run: errors, and warnings after which OpenSTA goes on with numbers of its own.
+_REFUSAL = re.compile(
+    r"^(?:Error: |Warning: (?=cells\.lib.* (?:not a float|unknown unit|table (?:row )?has)))"
+    r"(?:(\S+), )?(.*)$",
+    re.MULTILINE,
+)
 
 
 class TimingError(RuntimeError):
@@ -130,7 +140,9 @@ class Sta:
         script = _SCRIPT.format(driver=boundary.driver, load=boundary.load)
         with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
             folder = Path(name)
-            (folder / "cells.lib").write_text(library.text(), "utf-8")
+            kinds = {cell.kind for netlist in netlists for cell in netlist.cells}
+            used = _without_power(library.group(sorted(kinds | {boundary.driver})))
+            (folder / "cells.lib").write_text(write([used]), "utf-8")
             (folder / "script.tcl").write_text(script, "utf-8")
             outputs = []
             for netlist in netlists:
@@ -141,7 +153,7 @@ class Sta:
 
     def _run(self, folder: Path, library: Library) -> str:
         done = run([self.command, "-no_init", "-no_splash", "-exit", "script.tcl"], folder)
-        error = re.search(r"^Error: (?:(\S+), )?(.*)$", done.stderr + done.stdout, re.MULTILINE)
+        error = _REFUSAL.search(done.stderr + done.stdout)
         if error is not None and error[1] == "cells.lib":
             raise LibraryError(
                 f"library must be a Liberty file that OpenSTA reads, "
@@ -218,6 +230,16 @@ def boundary_of(library: Library, cells: Cells) -> Boundary:
             f"but {str(library.path)!r} does not: {error}"
         ) from None
     return Boundary(cells.buffer, round(_FAN_OUT * capacitance * scale, 6))
+
+
+def _without_power(group: Group) -> Group:
+    """A group without tables of power: what is wrong there costs no delay."""
+    body = [
+        _without_power(part) if isinstance(part, Group) else part
+        for part in group.body
+        if not (isinstance(part, Group) and part.kind in _POWER)
+    ]
+    return replace(group, body=body)
 
 
 def _timing(output: str, netlist: FlatNetlist, cells: Cells) -> Timing:

@@ -1,6 +1,10 @@
 """What cells do is found from their functions, in the bundled library and in those at hand."""
 
+import dataclasses
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -112,6 +116,77 @@ def test_an_adder_that_is_not_to_be_used_is_not(tmp_path, store):
 def test_refuses_a_library_without_the_least_that_mapping_takes(tmp_path, store, left_out, message):
     with pytest.raises(LibraryError, match=rf"library must have cells to map to, .* {message}"):
         read(tmp_path, store, *(cell for cell in (INV, NAND, FLOP) if cell != left_out))
+
+
+def test_cells_without_an_area_are_left_alone(tmp_path, store):
+    other = NAND.replace("(N)", "(M)")
+    for area in ("", "area : 0;"):
+        cells = read(tmp_path, store, INV, NAND, other.replace("area : 1;", area), FLOP)
+        assert cells.dont_use == ("M",)
+        assert "M" not in cells.areas
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ((INV, NAND, FLOP.replace("area : 4;", "")), "no rising-edge flip-flop; .*: F"),
+        ((INV.replace("area : 1;", ""), NAND, FLOP), "no inverter; .*: I"),
+        (
+            (INV.replace(": 1;", ": 0;"), NAND.replace(": 1;", ": 0;"), FLOP.replace("4", "0")),
+            "no inverter and no NAND2 or NOR2 and no rising-edge flip-flop; .*: F, I, N",
+        ),
+    ],
+)
+def test_what_is_missing_is_said_with_the_cells_that_lack_an_area(tmp_path, store, cells, message):
+    with pytest.raises(LibraryError, match=message):
+        read(tmp_path, store, *cells)
+
+
+def test_a_scan_flip_flop_does_not_do_for_a_flip_flop(tmp_path, store):
+    scan = FLOP.replace('"D"', '"(E & S) | (!E & D)"').replace(
+        "pin (D)", "pin (E) { direction : input; } pin (S) { direction : input; } pin (D)"
+    )
+    with pytest.raises(LibraryError, match=r"has no rising-edge flip-flop$"):
+        read(tmp_path, store, INV, NAND, scan)
+
+
+def test_a_flip_flop_with_a_reset_does_if_yosys_can_tie_it_off(tmp_path, store):
+    reset = FLOP.replace('"D"', '"D"; clear : "!R"').replace(
+        "pin (D)", "pin (R) { direction : input; } pin (D)"
+    )
+    assert read(tmp_path, store, INV, NAND, reset).flip_flops == {"F"}
+
+
+def test_areas_that_yosys_reads_otherwise_are_refused(tmp_path, store, monkeypatch):
+    path = tmp_path / "own.lib"
+    path.write_text("library (own) {\n" + "\n".join([INV, NAND, FLOP]) + "\n}\n")
+    library = Library.read(path)
+    other = dataclasses.replace(library.facts["I"], area=2.0)
+    library = dataclasses.replace(library, sha256="0", facts={**library.facts, "I": other})
+    with pytest.raises(LibraryError, match=r"cell 'I' of .*own.lib' has 2.0, and 1.0 to Yosys"):
+        cells_of(library, store)
+
+
+def test_text_of_any_encoding_is_mapped_in_any_locale(tmp_path):
+    """As in containers without a locale, where Python writes nothing but ASCII by default."""
+    path = tmp_path / "own.lib"
+    note = 'comment : "25 °C, µm²";'
+    path.write_text(f"library (own) {{\n{note}\n{INV}{NAND}{FLOP} }}", encoding="latin-1")
+    code = (
+        "from pathlib import Path; from dintmac.synth.cells import cells_of; "
+        "from dintmac.synth.liberty import Library; "
+        "print(cells_of(Library.read(Path('own.lib'))).inverter)"
+    )
+    plain = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "DINTMAC_CACHE": "cache", **plain},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("I\n", "")
 
 
 def test_a_falling_edge_does_not_do_for_a_flip_flop(tmp_path, store):

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,9 +159,10 @@ def test_records_have_the_energy_on_data_of_their_format(small, store):
     # Without data it is another record.
     assert cached(MAC, small, store=store) is None
     plain = measure(MAC, small, store=store)
-    assert plain == replace(record, power=None)
+    missing = "no workload of dINT4 was given"
+    assert plain == replace(record, power=None, power_missing=missing)
     other = {"INT8": operands(INT8)}
-    assert measure(MAC, small, data=other, store=store).power is None
+    assert measure(MAC, small, data=other, store=store) == plain
 
 
 def test_an_element_for_two_precisions_has_an_energy_in_either_mode(small, store):
@@ -179,7 +181,28 @@ def test_an_element_for_two_precisions_has_an_energy_in_either_mode(small, store
 
 
 def test_the_bundled_library_has_no_energy(ge, store):
-    assert measure(MAC, ge, data={"dINT4": operands(DINT4)}, store=store).power is None
+    record = measure(MAC, ge, data={"dINT4": operands(DINT4)}, store=store)
+    assert (record.power, record.power_missing) == (None, "ge has no tables of power")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('rise_power (energy) { values ("', 'rise_power (energy) { values ("?', "values of"),
+        ('when : "A"', 'when : "A +"', "condition must be a Boolean expression"),
+    ],
+)
+def test_energy_that_cannot_be_computed_costs_neither_area_nor_delay(
+    tmp_path, small, store, old, new, why
+):
+    path = tmp_path / "small.lib"
+    path.write_text(Path(small.path).read_text().replace(old, new))
+    whole, data = measure(MAC, small, store=store), {"dINT4": operands(DINT4)}
+    record = measure(MAC, Library.read(path), data=data, store=store)
+    assert record.power is None
+    assert why in record.power_missing
+    assert (record.area, record.delay_ns) == (whole.area, whole.delay_ns)
+    assert Record.from_json(record.to_json()) == record
 
 
 def test_behavioural_products_are_not_told_apart(small, store):

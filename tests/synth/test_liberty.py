@@ -9,6 +9,8 @@ import pytest
 
 from dintmac.synth.liberty import Library, LibraryError, find_libraries
 
+SMALL = Path(__file__).with_name("small.lib").read_text(encoding="ascii")
+
 LIBRARY = """\
 /* a comment with library ( in it */
 library (tiny) {
@@ -141,6 +143,96 @@ def test_refuses_a_file_that_is_cut_off(tmp_path):
     path = write(tmp_path / "cut.lib", LIBRARY[: LIBRARY.rindex("}")])
     with pytest.raises(LibraryError, match=r"in Liberty format, but .* is not: it is cut off"):
         find_libraries([str(path)])
+
+
+def test_refuses_two_libraries_in_a_file(tmp_path):
+    """Yosys maps to the cells of the first, whatever areas the second has."""
+    second = LIBRARY.replace("area : 1", "area : 2")
+    with pytest.raises(LibraryError, match=r"one library group .* but .* holds library, library"):
+        Library.read(write(tmp_path / "two.lib", LIBRARY + second))
+
+
+def test_refuses_a_cell_that_is_defined_twice_unless_both_are_alike(tmp_path):
+    cell = "cell (INV) { area : 1; pin (A) { direction : input; } }"
+    twice = LIBRARY.replace("library (tiny) {", f"library (tiny) {{ {cell}")
+    assert Library.read(write(tmp_path / "a.lib", twice)).text().count("cell (INV)") == 1
+    other = twice.replace("area : 1", "area : 2", 1)
+    with pytest.raises(LibraryError, match=r"must define a cell once, but .* has two of 'INV'"):
+        Library.read(write(tmp_path / "b.lib", other))
+
+
+def test_refuses_names_of_cells_that_no_tool_takes(tmp_path):
+    with pytest.raises(LibraryError, match=r"cells with plain names, but .* has 'Zürich'"):
+        Library.read(write(tmp_path / "a.lib", LIBRARY.replace("INV", "Zürich")))
+
+
+def continued(text):
+    """Values over several lines, within strings and between them."""
+    return text.replace(", 0.0", ", \\\n  0.0").replace('", "', '", \\\n "')
+
+
+VARIANTS = {
+    "mark": lambda text: b"\xef\xbb\xbf" + text.encode(),
+    "windows": lambda text: text.replace("\n", "\r\n").encode(),
+    "old_mac": lambda text: text.replace("\n", "\r").encode(),
+    "latin1": lambda text: ("/* Zürich, µm² */\n" + text).encode("latin-1"),
+    "utf8": lambda text: ("// Zürich, µm²\n" + text).encode(),
+    "continued": lambda text: continued(text).encode(),
+    "bare": lambda text: text.replace(";\n", "\n").replace("cell (INV)", "cell(\nINV )").encode(),
+    "gzip": lambda text: gzip.compress(text.encode()),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_layout_and_the_encoding_of_a_file_do_not_matter(tmp_path, variant, small):
+    path = tmp_path / "small.lib"
+    path.write_bytes(VARIANTS[variant](SMALL))
+    assert path.read_bytes() != SMALL.encode()
+    library = Library.read(path)
+    assert library.text() == small.text()
+    assert (library.sha256, library.facts) == (small.sha256, small.facts)
+
+
+def test_the_order_of_cells_does_not_matter(tmp_path, small):
+    head, *cells = SMALL.rstrip().removesuffix("}").split("\n  cell (")
+    for seed in range(3):
+        random.Random(seed).shuffle(cells)
+        shuffled = write(tmp_path / "a.lib", "\n  cell (".join([head, *cells]) + "}")
+        assert Library.read(shuffled).text() == small.text()
+        assert Library.read(shuffled).sha256 == small.sha256
+
+
+def test_all_tools_get_plain_ascii_without_comments(tmp_path):
+    text = LIBRARY.replace("{\n", '{ comment : "25 °C"; // µm²\n', 1)
+    plain = Library.read(write(tmp_path / "a.lib", text)).text()
+    assert plain.isascii()
+    assert plain.splitlines()[:2] == ["library (tiny) {", '  comment : "25 ?C";']
+    assert "/*" not in plain
+
+
+def test_text_has_the_cells_that_are_asked_for_in_their_order(small):
+    text = small.text(["NOR", "INV"])
+    assert [line.split()[1] for line in text.splitlines() if "cell (" in line] == ["(NOR)", "(INV)"]
+    assert text.splitlines()[0] == "library (small) {"
+    assert small.text([]).count("cell (") == 0
+
+
+def test_default_wires_are_left_out(tmp_path):
+    text = LIBRARY.replace("{\n", '{\n  default_wire_load : "huge";\n', 1)
+    assert "default_wire_load" not in Library.read(write(tmp_path / "a.lib", text)).text()
+
+
+def test_cells_without_an_area_to_count_are_named(tmp_path, small):
+    assert small.left_alone == ""
+    for area in ("", "area : 0;", "area : -1;", "area : many;", "area : nan;", "area : inf;"):
+        library = Library.read(write(tmp_path / "a.lib", SMALL.replace("area : 1.5;", area)))
+        assert library.left_alone == "without an area above zero, and left alone: NAND, NOR"
+        assert library.facts["NAND"].area is None
+    cells = "".join(
+        f'cell (C{i}) {{ pin (Y) {{ direction : output; function : "1"; }} }}' for i in range(20)
+    )
+    many = Library.read(write(tmp_path / "b.lib", f"library (l) {{ {cells} }}"))
+    assert many.left_alone.endswith(": C0, C1, C10, C11, C12, C13, C14, C15, and 12 more")
 
 
 def test_braces_in_comments_and_strings_do_not_count(tmp_path):

@@ -137,13 +137,35 @@ def test_refuses_a_library_without_a_unit_of_capacitance(tmp_path, store, timed_
 
 
 @needs_sta
-def test_a_library_that_opensta_does_not_read_is_one_clear_error(tmp_path, store, timed_liberty):
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"Q"', '"Z"', "function references unknown port Z"),
+        ('values ("0.01', 'values ("much', "much5 is not a float"),
+        ('"1ns"', '"1xs"', "unknown unit scale x"),
+        ('index_1 ("0, ', 'index_1 ("', "table has 3 rows but axis has 2"),
+    ],
+)
+def test_a_library_that_opensta_does_not_read_is_one_clear_error(
+    tmp_path, store, timed_liberty, old, new, message
+):
+    """Of some of these OpenSTA warns alone, and goes on with other numbers."""
     library = read(tmp_path, timed_liberty())
     cells = cells_of(library, store)
     flat = flatten({"top": PIPELINE}, "top", cells.leaves)
-    broken = read(tmp_path, timed_liberty().replace('"Q"', '"Z"'), "broken.lib")
-    with pytest.raises(LibraryError, match=r"library must be a Liberty file that OpenSTA reads, "):
+    broken = read(tmp_path, timed_liberty().replace(old, new), "broken.lib")
+    with pytest.raises(LibraryError, match=rf"Liberty file that OpenSTA reads, .* {message}"):
         find_sta().time([flat], broken, cells, Boundary("B", 4.0))
+
+
+@needs_sta
+def test_cells_that_a_netlist_has_not_do_not_matter(tmp_path, store, timed_liberty):
+    library = read(tmp_path, timed_liberty())
+    cells = cells_of(library, store)
+    flat = flatten({"top": PIPELINE}, "top", cells.leaves)
+    broken = read(tmp_path, timed_liberty().replace('"!(A & B)"', '"!(A & Z)"'), "broken.lib")
+    sound, same = (find_sta().time([flat], x, cells, Boundary("B", 4.0)) for x in (library, broken))
+    assert sound == same
 
 
 @needs_sta
