@@ -195,10 +195,11 @@ class Record:
         return products_of(self.parameters)
 
     def to_json(self) -> dict[str, Any]:
-        """The record as JSON values; without ``power_int8`` where there is none."""
+        """The record as JSON values; without ``power_int8`` and ``power_missing`` that are empty."""
         values = asdict(self)
-        if self.power_int8 is None:
-            del values["power_int8"]
+        for name in ("power_int8", "power_missing"):
+            if not values[name]:
+                del values[name]
         return values
 
     @classmethod
