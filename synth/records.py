@@ -195,7 +195,7 @@ class Record:
         return products_of(self.parameters)
 
     def to_json(self) -> dict[str, Any]:
-        """The record as JSON values; without ``power_int8`` and ``power_missing`` that are empty."""
+        """The record as JSON values; without ``power_int8`` and ``power_missing`` if empty."""
         values = asdict(self)
         for name in ("power_int8", "power_missing"):
             if not values[name]:
