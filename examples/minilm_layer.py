@@ -55,7 +55,7 @@ def main() -> int:
     folder = model_folder()
     model = load_bert(folder)
     tokenize = load_tokenizer(folder, length=model.config.positions)
-    sequences = [tokenize(sentence) for sentence in SENTENCES]
+    sequences = [tokenize(sentence).tokens for sentence in SENTENCES]
     quantized = next(quantize_layers(model, Recipe(), sequences)).linears
     golden = model.replaced(linears={n: IntegerLinear(q) for n, q in quantized.items()})
     with tempfile.TemporaryDirectory() as build:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.formats import parse
+from dintmac.golden.inputs import read_lines
 from dintmac.golden.matmul import matmul
 from dintmac.golden.models.bert import Bert
 from dintmac.golden.models.folder import load_bert, load_tokenizer
@@ -72,34 +73,19 @@ def captured_inputs(
     return np.concatenate(captured)
 
 
-def read_sentences(path: Path) -> tuple[str, ...]:
-    """The lines of a text file that are not blank.
-
-    Raises
-    ------
-    ValueError
-        If there is no such file, or it has none.
-    """
-    if not path.is_file():
-        raise ValueError(f"sentences must be a text file, not {path}")
-    lines = tuple(line for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
-    if not lines:
-        raise ValueError(f"{path} must have at least one sentence")
-    return lines
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Make the workload file and print what is in it."""
     if arguments.output.is_dir() or not arguments.output.parent.is_dir():
         raise ValueError(f"output must be a file in a folder that exists, not {arguments.output}")
     format = parse(arguments.format)
-    sentences = read_sentences(arguments.sentences) if arguments.sentences else SENTENCES
+    chosen = arguments.sentences
+    sentences = read_lines("sentences", chosen) if chosen else SENTENCES
     folder = model_folder()
     model = load_bert(folder)
     if not 0 <= arguments.layer < model.config.layers:
         raise ValueError(f"layer must be 0 to {model.config.layers - 1}, not {arguments.layer}")
     tokenize = load_tokenizer(folder, length=model.config.positions)
-    sequences = [tokenize(sentence) for sentence in sentences]
+    sequences = [tokenize(sentence).tokens for sentence in sentences]
 
     name = f"encoder.layer.{arguments.layer}.attention.self.query"
     inputs = captured_inputs(model, name, arguments.layer + 1, sequences)

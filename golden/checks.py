@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,22 @@ def check_int(name: str, value: object, low: int, high: int) -> None:
         raise TypeError(f"{name} must be an int, not {value!r}")
     if not low <= value <= high:
         raise ValueError(f"{name} must be {low} to {high}, not {value}")
+
+
+def check_positive(name: str, value: object) -> None:
+    """Refuse what is no positive number, such as infinity.
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is neither an int nor a float.
+    ValueError
+        If it is not positive, not finite, or greater than a float can be.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    if not 0 < value <= sys.float_info.max:
+        raise ValueError(f"{name} must be positive and finite, not {value}")
 
 
 def check_member(name: str, value: object, kind: type) -> None:

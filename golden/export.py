@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from dintmac.golden.calibration import AffineQuantizer
 from dintmac.golden.files import new_folder
 from dintmac.golden.formats import Format
+from dintmac.golden.inputs import read_object
 from dintmac.golden.linear import IntegerLinear, QuantizedLinear
 from dintmac.golden.models.tensors import TensorFiles
 from dintmac.golden.models.transformer import Floats, Tokens, Transformer
@@ -150,10 +151,9 @@ class QuantizedFolder:
         if not self._path.is_file():
             raise FileNotFoundError(f"quantized folder must have a quantization.json: {folder}")
         self._load = _safetensors().load_file
-        TensorFiles(folder)  # Says what is wrong with the files, if anything is.
         self._groups = [model.linear_groups(layer) for layer in range(model.layers)]
+        settings = read_object(self._path)
         with self._described():
-            settings = json.loads(self._path.read_text(encoding="utf-8"))
             fields = ("method", "format", "granularity", "search")
             self._variant = Variant(*(settings[field] for field in fields))
             recipe = self._variant.recipe(Recipe())
@@ -163,9 +163,11 @@ class QuantizedFolder:
         names = [name for groups in self._groups for group in groups for name in group]
         if found != {name: model.linear_shape(name) for name in names}:
             raise ValueError(f"quantized folder must be of this model, not of another: {folder}")
-        for layer in range(model.layers):
-            if not (folder / _shard(layer)).is_file():
-                raise FileNotFoundError(f"quantized folder must have {_shard(layer)}: {folder}")
+        shards = [folder / _shard(layer) for layer in range(model.layers)]
+        for shard in shards:
+            if not shard.is_file():
+                raise FileNotFoundError(f"quantized folder must have {shard.name}: {folder}")
+        TensorFiles(shards)  # Says what is wrong with the files, if anything is.
 
     @property
     def variant(self) -> Variant:

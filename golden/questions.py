@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from dintmac.golden.checks import check_int
+from dintmac.golden.checks import check_int, check_member
 from dintmac.golden.evaluate import log_softmax
+from dintmac.golden.inputs import parse_object, read_text
+from dintmac.golden.models.folder import Encoding
 from dintmac.golden.models.transformer import CausalModel, Floats, Tokens, Transformer
 
 
@@ -24,7 +25,9 @@ class Question:
     Parameters
     ----------
     prompt : str
+        It may be empty if there is an ending.
     choices : tuple of str
+        None of them is blank.
     answer : int
     ending : str
         What follows every choice; if there is any, its likelihood decides, not that of the choice.
@@ -38,6 +41,13 @@ class Question:
     ending: str = ""
     header: str = ""
 
+    def __post_init__(self) -> None:
+        if not self.choices or not all(choice.strip() for choice in self.choices):
+            raise ValueError("choices must be texts that are not blank")
+        check_int("answer", self.answer, 0, len(self.choices) - 1)
+        if not (self.prompt.strip() or self.ending):
+            raise ValueError("prompt must not be blank")
+
     def text(self, choice: str) -> str:
         """The prompt with a choice, after a space, and the ending."""
         return f"{self.prompt} {choice}".lstrip() + self.ending
@@ -49,6 +59,8 @@ class Question:
 
 def read_questions(path: Path) -> list[Question]:
     """Questions in a JSONL file, one a line, in the form of one of the common tasks.
+
+    Lines end at ``\\n`` alone: other line ends, such as U+2028, may be part of a text.
 
     - MMLU: ``subject``, ``question``, ``choices`` (a list), ``answer`` (a number); the choices are
       listed with letters, and a letter is the answer; without a subject the choices themselves are
@@ -67,55 +79,63 @@ def read_questions(path: Path) -> list[Question]:
     ValueError
         If it has no questions, or a line is none.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"questions must be a JSONL file, not {path}")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"questions must be in UTF-8: {path}") from error
-    questions = [
-        _read(f"{path}, line {i}", line) for i, line in enumerate(lines, 1) if line.strip()
-    ]
-    if not questions:
-        raise ValueError(f"{path} must have at least one question")
-    return questions
+    lines = read_text("questions", path).split("\n")
+    return [_read(f"{path}, line {i}", line) for i, line in enumerate(lines, 1) if line.strip()]
 
 
 def _read(where: str, line: str) -> Question:
     try:
-        found = _question(json.loads(line))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{where} must have question, choices and answer: {error}") from error
-    check_int(f"answer in {where}", found.answer, 0, len(found.choices) - 1)
-    return found
+        return _question(parse_object(line))
+    except KeyError as error:
+        raise ValueError(f"{where} must be a question with a key {error}") from error
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{where} must be a question: {error}") from error
 
 
 def _question(item: Mapping[str, Any]) -> Question:
     """A question in the form of the task that its keys are of."""
     if "endings" in item:
-        return Question(str(item["ctx"]), tuple(map(str, item["endings"])), int(item["label"]))
+        choices = _texts("endings", item["endings"])
+        return Question(_text("ctx", item["ctx"]), choices, _number("label", item["label"]))
     if "goal" in item:
-        solutions = (str(item["sol1"]), str(item["sol2"]))
-        return Question(_asked(item["goal"]), solutions, int(item["label"]))
+        solutions = tuple(_text(key, item[key]) for key in ("sol1", "sol2"))
+        return Question(_asked("goal", item), solutions, _number("label", item["label"]))
     if "passage" in item:
-        asked = f"{item['passage']}\n{_asked(item['question'])}"
+        asked = f"{_text('passage', item['passage'])}\n{_asked('question', item)}"
+        check_member("answer", item["answer"], bool)
         return Question(asked, ("no", "yes"), int(item["answer"]))
     if "answerKey" in item:
-        text, choices = item.get("question", item.get("question_stem")), item["choices"]
-        answer = list(choices["label"]).index(item["answerKey"])
-        return Question(_asked(text), tuple(map(str, choices["text"])), answer)
+        asked = _asked("question" if "question" in item else "question_stem", item)
+        return Question(asked, *_keyed(item["choices"], item["answerKey"]))
     if "sentence" in item:
-        before, after = str(item["sentence"]).split("_")
-        options = (str(item["option1"]), str(item["option2"]))
-        return Question(before.rstrip(), options, int(item["answer"]) - 1, ending=after)
-    choices, answer = tuple(map(str, item["choices"])), item["answer"]
+        before, gap, ending = _text("sentence", item["sentence"]).partition("_")
+        if not gap or "_" in ending:
+            raise ValueError("sentence must have one _")
+        options = tuple(_text(key, item[key]) for key in ("option1", "option2"))
+        answer = _number("answer", item["answer"]) - 1
+        return Question(before.rstrip(), options, answer, ending=ending.rstrip())
+    choices, answer = _texts("choices", item["choices"]), _number("answer", item["answer"])
     if "subject" in item:
-        return _lettered(str(item["question"]), choices, answer, str(item["subject"]))
-    return Question(_asked(item["question"]), choices, answer)
+        subject = _text("subject", item["subject"])
+        return _lettered(_text("question", item["question"]), choices, answer, subject)
+    return Question(_asked("question", item), choices, answer)
+
+
+def _keyed(choices: Mapping[str, Any], key: object) -> tuple[tuple[str, ...], int]:
+    """Choices with labels, of which one is the key, and the number of the right one."""
+    check_member("choices", choices, dict)
+    texts, labels = _texts("text", choices["text"]), _texts("label", choices["label"])
+    if len(texts) != len(labels):
+        raise ValueError(f"label must have as many items as text, {len(texts)}, not {len(labels)}")
+    right = _text("answerKey", key)
+    if right not in labels:
+        raise ValueError(f"answerKey must be one of {', '.join(labels)}, not {right!r}")
+    return texts, labels.index(right)
 
 
 def _lettered(question: str, choices: Sequence[str], answer: int, subject: str) -> Question:
     """A question of MMLU in its usual form."""
+    check_int("number of choices", len(choices), 1, len(ascii_uppercase))
     letters = tuple(ascii_uppercase[: len(choices)])
     listed = [f"{letter}. {choice}" for letter, choice in zip(letters, choices, strict=True)]
     header = (
@@ -126,8 +146,33 @@ def _lettered(question: str, choices: Sequence[str], answer: int, subject: str) 
     return Question(prompt, letters, answer, header=header)
 
 
-def _asked(text: object) -> str:
-    return f"Question: {text}\nAnswer:"
+def _asked(key: str, item: Mapping[str, Any]) -> str:
+    return f"Question: {_text(key, item[key])}\nAnswer:"
+
+
+def _text(key: str, value: object) -> str:
+    """A text; a number stands for its digits."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError(f"{key} must be a text, not {value!r}")
+    text = str(value)
+    text.encode()  # Half a surrogate pair is no text, though JSON can hold one.
+    return text
+
+
+def _texts(key: str, value: object) -> tuple[str, ...]:
+    """A list of texts."""
+    check_member(key, value, list)
+    assert isinstance(value, list)  # For the type checker: check_member has refused others.
+    return tuple(_text(key, item) for item in value)
+
+
+def _number(key: str, value: object) -> int:
+    """A whole number, or its digits."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value)
+    check_int(key, value, 0, 1 << 31)
+    assert isinstance(value, int)  # For the type checker: check_int has refused others.
+    return value
 
 
 class Questions:
@@ -137,49 +182,59 @@ class Questions:
     first of the others. What does not fit into the model is cut off in front. The likeliest choice
     is taken, and the likeliest per character, as is usual where choices differ in length.
 
+    A token counts that begins after the prompt, such as the space before a choice, or holds
+    characters of the choice, perhaps with the end of the prompt. Special tokens that the tokenizer
+    adds do not count.
+
     Parameters
     ----------
     questions : sequence of Question
     tokenize : callable
-        From text to int64 tokens, not truncated.
+        From text to its tokens, not truncated.
     positions : int
-        Greatest length of a sequence.
+        Greatest length of a sequence, at least 2.
     shots : int
         Solved questions before each one, 0 up to all others.
 
     Raises
     ------
     ValueError
-        If ``shots`` is out of range.
+        If ``positions`` or ``shots`` is out of range, or a choice has no token but the first.
     """
 
     def __init__(
         self,
         questions: Sequence[Question],
-        tokenize: Callable[[str], Tokens],
+        tokenize: Callable[[str], Encoding],
         *,
         positions: int,
         shots: int = 0,
     ) -> None:
+        check_int("positions", positions, 2, 1 << 31)
         check_int("shots", shots, 0, len(questions) - 1)
         self._questions = questions
         self._sequences: list[Tokens] = []
-        #: Tokens of each choice, at the end of its sequence.
-        self._counts: list[int] = []
+        self._begins: list[int] = []
         for number, question in enumerate(questions):
             others = [*questions[:number], *questions[number + 1 :]][:shots]
             solved = "".join(f"{q.text(q.choices[q.answer])}\n\n" for q in others)
             for choice in question.choices:
                 text = question.header + solved + question.text(choice)
-                given = text.removesuffix(question.scored(choice)).rstrip()
-                whole, length = tokenize(text), len(tokenize(given))
-                self._counts.append(min(max(len(whole) - length, 1), positions - 1))
-                self._sequences.append(whole[-positions:])
+                found = tokenize(text).without_suffix()
+                begin = _first_scored(text, question.scored(choice), found)
+                cut = max(len(found.tokens) - positions, 0)
+                self._sequences.append(found.tokens[cut:])
+                self._begins.append(max(begin - cut, 1))
 
     @property
     def sequences(self) -> Sequence[Tokens]:
         """A sequence for each choice of each question."""
         return self._sequences
+
+    @property
+    def begins(self) -> Sequence[int]:
+        """Of each sequence the number of the first token that is scored; all after it are."""
+        return self._begins
 
     def scores(
         self, model: Transformer, states: Sequence[Floats], exact: Sequence[Floats]
@@ -201,7 +256,19 @@ class Questions:
 
     def _likelihood(self, model: CausalModel, number: int, states: Floats) -> float:
         """Log-likelihood of a choice after its prompt."""
-        count = self._counts[number]
-        rows = log_softmax(model.logits(states[-count - 1 : -1]))
-        tokens = self._sequences[number][-len(rows) :]
-        return float(rows[np.arange(len(rows)), tokens].sum(dtype=np.float64))
+        begin, tokens = self._begins[number], self._sequences[number]
+        rows = log_softmax(model.logits(states[begin - 1 : -1]))
+        return float(rows[np.arange(len(rows)), tokens[begin:]].sum(dtype=np.float64))
+
+
+def _first_scored(text: str, scored: str, encoding: Encoding) -> int:
+    """Number of the first token that counts of a text that ends with what is scored."""
+    prompt = len(text.removesuffix(scored).rstrip())
+    choice = len(text) - len(scored.lstrip())
+    begins, ends = encoding.spans.T
+    found = np.flatnonzero((begins >= prompt) | (ends > choice))
+    # Nothing says how likely the first token of all is.
+    first = int(max(found.min(initial=len(begins)), 1))
+    if first >= len(begins):
+        raise ValueError(f"choices must have tokens after the prompt, unlike {scored!r}")
+    return first

@@ -13,7 +13,8 @@ from dintmac.golden.checks import check_int
 from dintmac.golden.comparison import Outcome, Scores, Source, compare
 from dintmac.golden.evaluate import Embeddings, LayerError, Measure, Text
 from dintmac.golden.export import QuantizedFolder, write_model
-from dintmac.golden.models.folder import load_model, load_tokenizer
+from dintmac.golden.inputs import read_lines, read_text
+from dintmac.golden.models.folder import Encoding, load_model, load_tokenizer
 from dintmac.golden.models.transformer import CausalModel, Tokens, Transformer
 from dintmac.golden.questions import Questions, read_questions
 from dintmac.golden.recipe import Recipe
@@ -328,43 +329,32 @@ def read_sentences(model: Transformer, path: Path, text: Path) -> list[Tokens]:
         With one sentence that says what is wrong.
     """
     tokenize = _tokenizer(model, path, model.positions)
-    return [tokenize(line) for line in _read(text).splitlines() if line.strip()]
+    return [tokenize(line).tokens for line in read_lines("text", text)]
 
 
 def read_tokens(model: Transformer, path: Path, text: Path) -> Tokens:
-    """All tokens of a text; int64 array, shape (tokens,).
+    """All tokens of a text, but for special ones after it; int64 array, shape (tokens,).
 
     Raises
     ------
     OSError, ValueError, ModuleNotFoundError
         With one sentence that says what is wrong.
     """
-    return _tokenizer(model, path, _UNLIMITED)(_read(text))
+    return _tokenizer(model, path, _UNLIMITED)(read_text("text", text)).without_suffix().tokens
 
 
-def _read(text: Path) -> str:
-    if not text.is_file():
-        raise FileNotFoundError(f"text must be a file, not {text}")
-    try:
-        content = text.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"text must be in UTF-8: {text}") from error
-    if not content.strip():
-        raise ValueError(f"text must not be empty: {text}")
-    return content
-
-
-def _tokenizer(model: Transformer, path: Path, length: int) -> Callable[[str], Tokens]:
+def _tokenizer(model: Transformer, path: Path, length: int) -> Callable[[str], Encoding]:
     """The tokenizer of a model, whose tokens the model must know."""
     tokenize = load_tokenizer(path if path.is_dir() else path.parent, length=length)
 
-    def checked(text: str) -> Tokens:
-        tokens = tokenize(text)
-        if tokens.max(initial=0) >= model.vocabulary:
+    def checked(text: str) -> Encoding:
+        found = tokenize(text)
+        greatest = found.tokens.max(initial=0)
+        if greatest >= model.vocabulary:
             raise ValueError(
                 f"tokenizer must have at most the {model.vocabulary} tokens of the model, "
-                f"not a token {tokens.max()}"
+                f"not a token {greatest}"
             )
-        return tokens
+        return found
 
     return checked

@@ -20,6 +20,7 @@ SIZES = {
 SETTINGS = {
     "llama": SIZES | {"model_type": "llama"},
     "bert": SIZES | {"model_type": "bert", "type_vocab_size": 2, "layer_norm_eps": 1e-12},
+    "opt": SIZES | {"model_type": "opt", "ffn_dim": 24},
 }
 
 
@@ -49,10 +50,13 @@ def tiny_model(tmp_path):
     tokenizers = pytest.importorskip("tokenizers")
     from dintmac.golden.models.bert import BertConfig
     from dintmac.golden.models.llama import LlamaConfig
+    from dintmac.golden.models.opt import OptConfig
 
-    def make(kind):
-        settings = SETTINGS[kind]
-        config = {"llama": LlamaConfig, "bert": BertConfig}[kind].from_dict(settings)
+    kinds = {"llama": LlamaConfig, "bert": BertConfig, "opt": OptConfig}
+
+    def make(kind, **changed):
+        settings = SETTINGS[kind] | changed
+        config = kinds[kind].from_dict(settings)
         rng = np.random.default_rng(0)
         path = tmp_path / "model"
         path.mkdir()

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.checks import check_int
+from dintmac.golden.checks import check_int, check_positive
 from dintmac.golden.models.transformer import (
     Floats,
     Observer,
     Transformer,
     layer_norm,
+    read_sizes,
     softmax,
     split_heads,
 )
@@ -36,7 +37,12 @@ _CONFIG_KEYS = {
     "token_types": "type_vocab_size",
 }
 #: Settings with one value that this forward pass implements.
-_FIXED_SETTINGS = {"hidden_act": "gelu", "position_embedding_type": "absolute"}
+_FIXED_SETTINGS = {
+    "hidden_act": "gelu",
+    "position_embedding_type": "absolute",
+    "is_decoder": False,
+    "add_cross_attention": False,
+}
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class BertConfig:
     def __post_init__(self) -> None:
         for field in _CONFIG_KEYS:
             check_int(field, getattr(self, field), 1, 1 << 31)
+        check_positive("epsilon", self.epsilon)
         if self.hidden % self.heads:
             raise ValueError(
                 f"heads must divide the hidden size of {self.hidden}, not {self.heads}"
@@ -81,20 +88,17 @@ class BertConfig:
 
         Raises
         ------
-        ValueError
-            If the model is no BERT, a key is missing, or a setting is not implemented.
+        TypeError, ValueError
+            If the model is no BERT, a key is missing or has a wrong value, or a setting is not
+            implemented.
         """
         if settings.get("model_type") != "bert":
             raise ValueError(f"model_type must be 'bert', not {settings.get('model_type')!r}")
         for key, value in _FIXED_SETTINGS.items():
             if settings.get(key, value) != value:
                 raise ValueError(f"{key} must be {value!r}, not {settings[key]!r}")
-        keys = [*_CONFIG_KEYS.values(), "layer_norm_eps"]
-        missing = [key for key in keys if key not in settings]
-        if missing:
-            raise ValueError(f"configuration must have {', '.join(missing)}")
-        sizes = {field: settings[key] for field, key in _CONFIG_KEYS.items()}
-        return cls(epsilon=float(settings["layer_norm_eps"]), **sizes)
+        sizes = read_sizes(settings, _CONFIG_KEYS)
+        return cls(epsilon=settings.get("layer_norm_eps", 1e-12), **sizes)
 
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every tensor that the forward pass reads."""

@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.checks import check_int
+from dintmac.golden.checks import check_int, check_member, check_positive
 from dintmac.golden.models.transformer import (
     CausalModel,
     Floats,
     Observer,
     Tokens,
     causal_attention,
+    read_flag,
+    read_sizes,
     split_heads,
 )
 
@@ -41,13 +43,13 @@ ROTARY_KINDS = {
     "linear": ("factor",),
     "dynamic": ("factor",),
     "yarn": ("factor",),
-    "llama3": (
-        "factor",
-        "low_freq_factor",
-        "high_freq_factor",
-        "original_max_position_embeddings",
-    ),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
 }
+#: Numbers that some kinds may have, positive where they are neither 0 nor null.
+_ROTARY_NUMBERS = (
+    *("attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim"),
+    "original_max_position_embeddings",
+)
 #: Kinds that go beyond the positions of the configuration, by their factor.
 STRETCHING_KINDS = ("linear", "dynamic")
 
@@ -67,7 +69,7 @@ class LlamaConfig:
     epsilon : float
         Added to the mean square in the norms.
     theta : float
-        Base of the rotary embeddings.
+        Base of the rotary embeddings, above 1.
     rotary : mapping
         ``rope_type``, one of ``ROTARY_KINDS``, and its parameters, named as by Hugging Face.
     tied, attention_biases, mlp_biases : bool
@@ -92,6 +94,10 @@ class LlamaConfig:
     def __post_init__(self) -> None:
         for name in (*_CONFIG_KEYS, "shared_heads", "head_size"):
             check_int(name, getattr(self, name), 1, 1 << 31)
+        check_positive("epsilon", self.epsilon)
+        check_positive("rope_theta", self.theta)
+        if self.theta <= 1:
+            raise ValueError(f"rope_theta must be above 1, not {self.theta}")
         if self.heads % self.shared_heads:
             raise ValueError(
                 f"shared_heads must divide the {self.heads} heads, not {self.shared_heads}"
@@ -104,10 +110,14 @@ class LlamaConfig:
         missing = [name for name in ROTARY_KINDS[kind] if name not in self.rotary]
         if missing:
             raise ValueError(f"rotary embeddings of type {kind} must have {', '.join(missing)}")
-        for name in ROTARY_KINDS[kind]:
-            value = self.rotary[name]
-            if not isinstance(value, (int, float)) or not value > 0:
-                raise ValueError(f"{name} of rotary embeddings must be positive, not {value!r}")
+        given = [name for name in _ROTARY_NUMBERS if self.rotary.get(name)]
+        for name in (*ROTARY_KINDS[kind], *given):
+            check_positive(f"{name} of rotary embeddings", self.rotary[name])
+        check_member("truncate", self.rotary.get("truncate", True), bool)
+        if kind == "llama3" and self.rotary["low_freq_factor"] >= self.rotary["high_freq_factor"]:
+            raise ValueError("low_freq_factor must be less than high_freq_factor")
+        if kind == "dynamic" and self.head_size == 2:
+            raise ValueError("head_size must be above 2 with dynamic rotary embeddings, not 2")
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> LlamaConfig:
@@ -115,31 +125,23 @@ class LlamaConfig:
 
         Raises
         ------
-        ValueError
-            If a key is missing, or a setting is not implemented.
+        TypeError, ValueError
+            If a key is missing or has a wrong value, or a setting is not implemented.
         """
         if settings.get("hidden_act", "silu") != "silu":
             raise ValueError(f"hidden_act must be 'silu', not {settings['hidden_act']!r}")
-        missing = [key for key in _CONFIG_KEYS.values() if key not in settings]
-        if missing:
-            raise ValueError(f"configuration must have {', '.join(missing)}")
-        sizes = {name: settings[key] for name, key in _CONFIG_KEYS.items()}
-        for name, size in sizes.items():
-            check_int(name, size, 1, 1 << 31)
-        # Version 5 of transformers has one name for both; "type" is the oldest name of the kind.
-        rotary = dict(settings.get("rope_parameters") or settings.get("rope_scaling") or {})
-        rotary.setdefault("rope_type", rotary.get("type", "default"))
-        theta = rotary.get("rope_theta", settings.get("rope_theta", 10_000.0))
+        sizes = read_sizes(settings, _CONFIG_KEYS)
+        rotary = _rotary(settings)
         return cls(
             **sizes,
             shared_heads=settings.get("num_key_value_heads") or sizes["heads"],
             head_size=settings.get("head_dim") or sizes["hidden"] // sizes["heads"],
-            epsilon=float(settings.get("rms_norm_eps", 1e-6)),
-            theta=float(theta),
+            epsilon=settings.get("rms_norm_eps", 1e-6),
+            theta=rotary["rope_theta"],
             rotary=rotary,
-            tied=bool(settings.get("tie_word_embeddings", False)),
-            attention_biases=bool(settings.get("attention_bias", False)),
-            mlp_biases=bool(settings.get("mlp_bias", False)),
+            tied=read_flag(settings, "tie_word_embeddings", False),
+            attention_biases=read_flag(settings, "attention_bias", False),
+            mlp_biases=read_flag(settings, "mlp_bias", False),
         )
 
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -174,6 +176,27 @@ class LlamaConfig:
                     if biases:
                         shapes[f"{prefix}.{block}.{name}.bias"] = shape[:1]
         return shapes
+
+
+def _rotary(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of the rotary embeddings with one name for each, as transformers makes them."""
+    # Version 5 of transformers has a new name for the whole; "type" is the oldest of the kind.
+    found = settings.get("rope_scaling") or settings.get("rope_parameters") or {}
+    check_member("rope_parameters", found, dict)
+    rotary = {
+        "rope_type": found.get("type", "default"),
+        "rope_theta": settings.get("rope_theta", 10_000.0),
+        "partial_rotary_factor": settings.get("partial_rotary_factor", 1.0),
+        "original_max_position_embeddings": settings["max_position_embeddings"],
+        **found,
+    }
+    if "original_max_position_embeddings" in settings:
+        rotary["original_max_position_embeddings"] = settings["original_max_position_embeddings"]
+    if rotary["partial_rotary_factor"] not in (None, 1):
+        raise ValueError(
+            f"partial_rotary_factor must be 1, not {rotary['partial_rotary_factor']!r}"
+        )
+    return rotary
 
 
 class Llama(CausalModel):
@@ -296,21 +319,27 @@ def rotary_embedding(config: LlamaConfig, length: int) -> tuple[Floats, Floats]:
     if kind == "linear":
         frequencies = frequencies / factor
     elif kind == "llama3":
-        frequencies = _llama3_frequencies(frequencies, rotary)
+        frequencies = _llama3_frequencies(frequencies, config)
     elif kind == "yarn":
         frequencies = _yarn_frequencies(frequencies, config)
-        amplitude = rotary.get("attention_factor") or 0.1 * math.log(max(factor, 1)) + 1
+        amplitude = _yarn_amplitude(rotary)
     angles = np.outer(np.arange(length), frequencies)
     cosine, sine = amplitude * np.cos(angles), amplitude * np.sin(angles)
     return cosine.astype(np.float32), sine.astype(np.float32)
 
 
+def _original_positions(config: LlamaConfig) -> int:
+    """Positions of the model before its rotary embeddings were stretched."""
+    return config.rotary.get("original_max_position_embeddings") or config.positions
+
+
 def _llama3_frequencies(
-    frequencies: NDArray[np.float64], rotary: Mapping[str, Any]
+    frequencies: NDArray[np.float64], config: LlamaConfig
 ) -> NDArray[np.float64]:
     """Long waves are stretched by the factor, short ones stay, those between are blended."""
+    rotary, original = config.rotary, _original_positions(config)
     low, high = float(rotary["low_freq_factor"]), float(rotary["high_freq_factor"])
-    turns = float(rotary["original_max_position_embeddings"]) * frequencies / (2 * math.pi)
+    turns = original * frequencies / (2 * math.pi)
     kept = np.clip((turns - low) / (high - low), 0, 1)
     blended: NDArray[np.float64] = frequencies * (kept + (1 - kept) / float(rotary["factor"]))
     return blended
@@ -319,16 +348,31 @@ def _llama3_frequencies(
 def _yarn_frequencies(frequencies: NDArray[np.float64], config: LlamaConfig) -> NDArray[np.float64]:
     """As above, with a ramp over the numbers of the features in place of the wavelengths."""
     rotary, size = config.rotary, config.head_size
-    original = rotary.get("original_max_position_embeddings") or config.positions
+    original = _original_positions(config)
 
     def feature(turns: float) -> float:
         return size * math.log(original / (turns * 2 * math.pi)) / (2 * math.log(config.theta))
 
-    low = max(math.floor(feature(float(rotary.get("beta_fast") or 32))), 0)
-    high = min(math.ceil(feature(float(rotary.get("beta_slow") or 1))), size - 1)
-    ramp = np.clip((np.arange(size // 2) - low) / max(high - low, 0.001), 0, 1)
+    low, high = feature(rotary.get("beta_fast") or 32), feature(rotary.get("beta_slow") or 1)
+    if rotary.get("truncate", True):
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, size - 1)
+    width = (high - low) or 0.001
+    ramp = np.clip((np.arange(size // 2) - low) / width, 0, 1)
     blended: NDArray[np.float64] = frequencies * ((1 - ramp) + ramp / float(rotary["factor"]))
     return blended
+
+
+def _yarn_amplitude(rotary: Mapping[str, Any]) -> float:
+    """What cosines and sines are multiplied by."""
+    given = rotary.get("attention_factor")
+    if given is not None:
+        return float(given)
+    stretch = 0.1 * math.log(max(rotary["factor"], 1))
+    scale, all_scale = rotary.get("mscale"), rotary.get("mscale_all_dim")
+    if scale and all_scale:
+        return float((scale * stretch + 1) / (all_scale * stretch + 1))
+    return stretch + 1
 
 
 def load_llama2c(path: Path) -> Llama:

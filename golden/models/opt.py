@@ -21,6 +21,8 @@ from dintmac.golden.models.transformer import (
     Tokens,
     causal_attention,
     layer_norm,
+    read_flag,
+    read_sizes,
     split_heads,
 )
 
@@ -52,6 +54,8 @@ class OptConfig:
         Whether norms come before the blocks, with one at the end, or after them.
     biases, norm_gains : bool
         Whether linear layers have biases, and norms gains and biases.
+    last_norm : bool
+        Whether there is a norm before the head.
     """
 
     vocabulary: int
@@ -80,24 +84,21 @@ class OptConfig:
 
         Raises
         ------
-        ValueError
-            If a key is missing, or a setting is not implemented.
+        TypeError, ValueError
+            If a key is missing or has a wrong value, or a setting is not implemented.
         """
         for key, value in (("activation_function", "relu"), ("tie_word_embeddings", True)):
             if settings.get(key, value) != value:
                 raise ValueError(f"{key} must be {value!r}, not {settings[key]!r}")
-        missing = [key for key in _CONFIG_KEYS.values() if key not in settings]
-        if missing:
-            raise ValueError(f"configuration must have {', '.join(missing)}")
-        sizes = {field: settings[key] for field, key in _CONFIG_KEYS.items()}
-        norm_first = bool(settings.get("do_layer_norm_before", True))
+        sizes = read_sizes(settings, _CONFIG_KEYS)
+        norm_first = read_flag(settings, "do_layer_norm_before", True)
         return cls(
             **sizes,
-            embedding=settings.get("word_embed_proj_dim", sizes["hidden"]),
+            embedding=settings.get("word_embed_proj_dim") or sizes["hidden"],
             norm_first=norm_first,
-            biases=bool(settings.get("enable_bias", True)),
-            norm_gains=bool(settings.get("layer_norm_elementwise_affine", True)),
-            last_norm=norm_first and not settings.get("_remove_final_layer_norm", False),
+            biases=read_flag(settings, "enable_bias", True),
+            norm_gains=read_flag(settings, "layer_norm_elementwise_affine", True),
+            last_norm=norm_first and not read_flag(settings, "_remove_final_layer_norm", False),
         )
 
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -10,12 +10,12 @@ import copy
 from abc import ABC, abstractmethod
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.checks import check_array, check_axes, check_int, check_real
+from dintmac.golden.checks import check_array, check_axes, check_int, check_member, check_real
 from dintmac.golden.linear import FloatLinear, Linear
 from dintmac.golden.models.tensors import TensorFiles
 
@@ -24,6 +24,48 @@ Tokens = NDArray[np.int64]
 
 #: Called with the name of a linear layer and its inputs, float32, shape (tokens, features).
 Observer = Callable[[str, Floats], None]
+
+
+def read_sizes(settings: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, int]:
+    """Sizes in a ``config.json``.
+
+    Parameters
+    ----------
+    settings : mapping
+        What the file holds.
+    keys : mapping of str to str
+        Of each size its name here, and its key in the file.
+
+    Returns
+    -------
+    dict of positive int by the name here.
+
+    Raises
+    ------
+    TypeError
+        If a size is no int.
+    ValueError
+        If one is missing or not positive.
+    """
+    missing = [key for key in keys.values() if key not in settings]
+    if missing:
+        raise ValueError(f"configuration must have {', '.join(missing)}")
+    for key in keys.values():
+        check_int(key, settings[key], 1, 1 << 31)
+    return {name: settings[key] for name, key in keys.items()}
+
+
+def read_flag(settings: Mapping[str, Any], key: str, default: bool) -> bool:
+    """What a ``config.json`` says of a key: true or false, ``default`` if nothing.
+
+    Raises
+    ------
+    TypeError
+        If it says anything else, such as "false".
+    """
+    value = settings.get(key, default)
+    check_member(key, value, bool)
+    return bool(value)
 
 
 class Config(Protocol):

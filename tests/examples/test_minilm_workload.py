@@ -59,7 +59,9 @@ def test_reads_sentences_from_a_file(tmp_path, folder, model):
     done = run("--sentences", tmp_path / "text", "--output", tmp_path / "out.npz")
     assert done.returncode == 0, done.stderr
     tokenize = load_tokenizer(folder, length=512)
-    tokens = sum(len(tokenize(s)) for s in ("One sentence.", "Another one, which is longer."))
+    tokens = sum(
+        len(tokenize(s).tokens) for s in ("One sentence.", "Another one, which is longer.")
+    )
     with np.load(tmp_path / "out.npz") as workload:
         assert len(workload["activations"]) == tokens
 
@@ -70,8 +72,8 @@ def test_reads_sentences_from_a_file(tmp_path, folder, model):
         (["--format", "dint9000"], "format must be int2 to int8, dint3 to dint8 or fp4"),
         (["--layer", "6"], "layer must be 0 to 5, not 6"),
         (["--layer", "-1"], "layer must be 0 to 5, not -1"),
-        (["--sentences", "absent"], "sentences must be a text file, not absent"),
-        (["--sentences", "blank"], "blank must have at least one sentence"),
+        (["--sentences", "absent"], "sentences must be a file, not absent"),
+        (["--sentences", "blank"], "sentences must not be empty: blank"),
         (["--output", "."], "output must be a file in a folder that exists, not ."),
         (["--output", "absent/out.npz"], "output must be a file in a folder that exists"),
     ],
@@ -91,7 +93,7 @@ def test_bad_input_ends_with_one_sentence_and_nothing_written(
 def test_similar_sentences_have_similar_embeddings(folder, model):
     tokenize = load_tokenizer(folder, length=model.config.positions)
     cat, kitten, market = (
-        model.sentence_embedding(tokenize(sentence))
+        model.sentence_embedding(tokenize(sentence).tokens)
         for sentence in (
             "A cat sleeps on the sofa.",
             "A kitten is napping on the couch.",

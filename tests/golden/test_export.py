@@ -17,7 +17,7 @@ from dintmac.golden.models.opt import Opt, OptConfig
 from dintmac.golden.quantize import Granularity
 from dintmac.golden.recipe import Method, Recipe, quantize_layers, quantize_model
 
-pytest.importorskip("safetensors")
+safetensors = pytest.importorskip("safetensors.numpy")
 
 CONFIG = OptConfig(30, 16, 24, 2, 4, 20, 16)
 RNG = np.random.default_rng(0)
@@ -177,14 +177,14 @@ def test_refuses_a_folder_of_another_model(tmp_path):
 
 def test_refuses_a_folder_that_lacks_a_part(tmp_path):
     write_model(tmp_path, MODEL, RECIPES[0], SEQUENCES)
-    (tmp_path / "layer-0.safetensors").write_bytes((tmp_path / "layer-1.safetensors").read_bytes())
+    safetensors.save_file({"x": np.ones(1)}, tmp_path / "layer-0.safetensors")
     with pytest.raises(ValueError, match=r"json must describe the tensors beside it: .*codes"):
         QuantizedFolder(tmp_path, MODEL).layer(0)
-    (tmp_path / "layer-1.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match=r"must have layer-1\.safetensors: "):
-        QuantizedFolder(tmp_path, MODEL)
     (tmp_path / "layer-0.safetensors").write_bytes(b"")
     with pytest.raises(ValueError, match="must be a safetensors file: its header is incomplete"):
+        QuantizedFolder(tmp_path, MODEL)
+    (tmp_path / "layer-1.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"must have layer-1\.safetensors: "):
         QuantizedFolder(tmp_path, MODEL)
 
 

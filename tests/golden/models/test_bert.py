@@ -182,7 +182,7 @@ def without(name):
         (
             lambda: BertConfig.from_dict(SETTINGS | {"hidden_size": "6"}),
             TypeError,
-            "hidden must be an int, not '6'",
+            "hidden_size must be an int, not '6'",
         ),
         (
             lambda: Bert(CONFIG, without("encoder.layer.1.output.dense.bias")),
@@ -274,10 +274,10 @@ def test_reads_a_tokenizer_without_padding_and_cuts_long_sentences(tmp_path):
     tokenizer.enable_padding(length=8)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     tokenize = load_tokenizer(tmp_path, length=3)
-    tokens = tokenize("a c")
+    tokens = tokenize("a c").tokens
     assert tokens.dtype == np.int64
     assert tokens.tolist() == [1, 0]
-    assert tokenize("a b a b").tolist() == [1, 2, 1]
+    assert tokenize("a b a b").tokens.tolist() == [1, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -291,12 +291,12 @@ def test_reads_a_tokenizer_without_padding_and_cuts_long_sentences(tmp_path):
         (
             lambda f: (f / "config.json").write_text("{"),
             ValueError,
-            "config.json must be JSON: ",
+            "config.json must be a JSON object: ",
         ),
         (
             lambda f: (f / "config.json").write_text("[]"),
             ValueError,
-            "config.json must be a JSON object",
+            "config.json must be a JSON object: it is a list",
         ),
         (
             lambda f: [path.unlink() for path in f.glob("*.safetensors")],

@@ -3,6 +3,9 @@
 It runs where the extra ``dintmac[transformers]`` is installed.
 """
 
+import json
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
@@ -38,6 +41,14 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 8,
 }
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 1e4,
+    "factor": 4.0,
+    "original_max_position_embeddings": 6,
+}
+#: Heads of 32 features, of which YaRN's ramp is a part.
+WIDE = LLAMA | {"head_dim": 32}
 CASES = {
     "llama": (LLAMA | {"num_key_value_heads": 4}),
     "llama grouped": LLAMA | {"num_key_value_heads": 2, "rms_norm_eps": 1e-5},
@@ -50,16 +61,21 @@ CASES = {
     | {
         "rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0},
     },
-    "llama yarn": LLAMA
-    | {
-        "rope_parameters": {
-            "rope_type": "yarn",
-            "rope_theta": 1e4,
-            "factor": 4.0,
-            "original_max_position_embeddings": 6,
-        }
-    },
+    "llama yarn": LLAMA | {"rope_parameters": YARN},
+    "llama yarn untruncated": WIDE | {"rope_parameters": YARN | {"truncate": False}},
+    "llama yarn mscale": WIDE
+    | {"rope_parameters": YARN | {"mscale": 0.707, "mscale_all_dim": 2.0, "beta_fast": 4}},
+    "llama yarn one mscale": WIDE | {"rope_parameters": YARN | {"mscale": 0.707}},
+    "llama yarn attention factor": WIDE | {"rope_parameters": YARN | {"attention_factor": 0.8}},
+    "llama yarn of all positions": WIDE
+    | {"rope_parameters": {k: v for k, v in YARN.items() if not k.startswith("original")}},
+    "llama yarn of few positions": WIDE
+    | {"rope_parameters": YARN, "original_max_position_embeddings": 12},
+    "llama yarn by its old name": WIDE
+    | {"rope_scaling": {"type": "yarn", "factor": 4.0}, "rope_theta": 500.0},
     "llama 3": LLAMA | {"rope_parameters": LLAMA3},
+    "llama 3 of all positions": WIDE
+    | {"rope_parameters": {k: v for k, v in LLAMA3.items() if not k.startswith("original")}},
     "opt": OPT,
     "opt 350m": OPT | {"do_layer_norm_before": False, "word_embed_proj_dim": 16},
     "opt without biases": OPT | {"enable_bias": False, "layer_norm_elementwise_affine": False},
@@ -71,12 +87,16 @@ LENGTHS = {"llama linear": 96, "llama dynamic": 48}
 def test_logits_are_those_of_transformers(name, tmp_path):
     torch.manual_seed(0)
     kind = "Llama" if name.startswith("llama") else "OPT"
-    config = getattr(transformers, f"{kind}Config")(**CASES[name], initializer_range=0.3)
+    # It writes into what it is given.
+    config = getattr(transformers, f"{kind}Config")(**deepcopy(CASES[name]), initializer_range=0.3)
     model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
     model.save_pretrained(tmp_path, max_shard_size="20KB")
+    # Settings as they are delivered, not as transformers writes them, with all that follows.
+    settings = CASES[name] | {"model_type": kind.lower()}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
     ours = load_model(tmp_path)
     # All that the model can take: beyond the configuration where rotary embeddings are stretched.
