@@ -31,7 +31,7 @@ from dintmac.golden.calibration import ActivationScheme, Calibration
 from dintmac.golden.evaluate import LayerError, cosines, layer_errors
 from dintmac.golden.formats import DINT4, FP4, INT4, INT8, dint
 from dintmac.golden.grids import NF4
-from dintmac.golden.inputs import read_lines
+from dintmac.golden.inputs import load_lines
 from dintmac.golden.linear import IntegerLinear, QuantizedLinear
 from dintmac.golden.models.bert import Bert
 from dintmac.golden.models.folder import load_bert, load_tokenizer
@@ -102,7 +102,7 @@ class Bench:
         self.model = load_bert(folder)
         tokenize = load_tokenizer(folder, length=self.model.positions)
         self.calibration, self.evaluation = (
-            [tokenize(line).tokens for line in read_lines("text", text)]
+            [tokenize(line).tokens for line in load_lines("text", text)]
             for text in (CALIBRATION, EVALUATION)
         )
         seen: dict[str, list[NDArray[np.float32]]] = {}

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.formats import parse
-from dintmac.golden.inputs import read_lines
+from dintmac.golden.inputs import load_lines
 from dintmac.golden.matmul import matmul
 from dintmac.golden.models.bert import Bert
 from dintmac.golden.models.folder import load_bert, load_tokenizer
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(f"output must be a file in a folder that exists, not {arguments.output}")
     format = parse(arguments.format)
     chosen = arguments.sentences
-    sentences = read_lines("sentences", chosen) if chosen else SENTENCES
+    sentences = load_lines("sentences", chosen) if chosen else SENTENCES
     folder = model_folder()
     model = load_bert(folder)
     if not 0 <= arguments.layer < model.config.layers:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from dintmac.golden.calibration import AffineQuantizer
 from dintmac.golden.files import new_folder
 from dintmac.golden.formats import Format
-from dintmac.golden.inputs import read_object
+from dintmac.golden.inputs import load_object
 from dintmac.golden.linear import IntegerLinear, QuantizedLinear
 from dintmac.golden.models.tensors import TensorFiles
 from dintmac.golden.models.transformer import Floats, Tokens, Transformer
@@ -152,7 +152,7 @@ class QuantizedFolder:
             raise FileNotFoundError(f"quantized folder must have a quantization.json: {folder}")
         self._load = _safetensors().load_file
         self._groups = [model.linear_groups(layer) for layer in range(model.layers)]
-        settings = read_object(self._path)
+        settings = load_object(self._path)
         with self._described():
             fields = ("method", "format", "granularity", "search")
             self._variant = Variant(*(settings[field] for field in fields))

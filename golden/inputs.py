@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["parse_object", "read_lines", "read_object", "read_text"]
+__all__ = ["load_lines", "load_object", "load_text", "parse_object"]
 
 
-def read_text(name: str, path: Path) -> str:
+def load_text(name: str, path: Path) -> str:
     """The characters of a file; its lines end at ``\\n`` alone, or at ``\\r\\n``, which becomes it.
 
     A byte order mark is left out.
@@ -38,13 +38,13 @@ def read_text(name: str, path: Path) -> str:
     return text.replace("\r\n", "\n")
 
 
-def read_lines(name: str, path: Path) -> list[str]:
-    """The lines of a file that are not blank; parameters and errors as :func:`read_text`."""
+def load_lines(name: str, path: Path) -> list[str]:
+    """The lines of a file that are not blank; parameters and errors as :func:`load_text`."""
     # Not splitlines: it also ends lines at characters, such as U+2028, that are part of the text.
-    return [line for line in read_text(name, path).split("\n") if line.strip()]
+    return [line for line in load_text(name, path).split("\n") if line.strip()]
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def load_object(path: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
     Raises
@@ -54,7 +54,7 @@ def read_object(path: Path) -> dict[str, Any]:
     ValueError
         If it holds anything else, or a key twice.
     """
-    text = read_text(path.name, path)
+    text = load_text(path.name, path)
     try:
         return parse_object(text)
     except ValueError as error:

@@ -13,7 +13,7 @@ import numpy as np
 
 from dintmac.golden.checks import check_int, check_member
 from dintmac.golden.evaluate import log_softmax
-from dintmac.golden.inputs import parse_object, read_text
+from dintmac.golden.inputs import load_text, parse_object
 from dintmac.golden.models.folder import Encoding
 from dintmac.golden.models.transformer import CausalModel, Floats, Tokens, Transformer
 
@@ -79,7 +79,7 @@ def read_questions(path: Path) -> list[Question]:
     ValueError
         If it has no questions, or a line is none.
     """
-    lines = read_text("questions", path).split("\n")
+    lines = load_text("questions", path).split("\n")
     return [_read(f"{path}, line {i}", line) for i, line in enumerate(lines, 1) if line.strip()]
 
 

@@ -13,7 +13,7 @@ from dintmac.golden.checks import check_int
 from dintmac.golden.comparison import Outcome, Scores, Source, compare
 from dintmac.golden.evaluate import Embeddings, LayerError, Measure, Text
 from dintmac.golden.export import QuantizedFolder, write_model
-from dintmac.golden.inputs import read_lines, read_text
+from dintmac.golden.inputs import load_lines, load_text
 from dintmac.golden.models.folder import Encoding, load_model, load_tokenizer
 from dintmac.golden.models.transformer import CausalModel, Tokens, Transformer
 from dintmac.golden.questions import Questions, read_questions
@@ -329,7 +329,7 @@ def read_sentences(model: Transformer, path: Path, text: Path) -> list[Tokens]:
         With one sentence that says what is wrong.
     """
     tokenize = _tokenizer(model, path, model.positions)
-    return [tokenize(line).tokens for line in read_lines("text", text)]
+    return [tokenize(line).tokens for line in load_lines("text", text)]
 
 
 def read_tokens(model: Transformer, path: Path, text: Path) -> Tokens:
@@ -340,7 +340,7 @@ def read_tokens(model: Transformer, path: Path, text: Path) -> Tokens:
     OSError, ValueError, ModuleNotFoundError
         With one sentence that says what is wrong.
     """
-    return _tokenizer(model, path, _UNLIMITED)(read_text("text", text)).without_suffix().tokens
+    return _tokenizer(model, path, _UNLIMITED)(load_text("text", text)).without_suffix().tokens
 
 
 def _tokenizer(model: Transformer, path: Path, length: int) -> Callable[[str], Encoding]:

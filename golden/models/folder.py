@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.inputs import read_object, read_text
+from dintmac.golden.inputs import load_object, load_text
 from dintmac.golden.models.bert import Bert, BertConfig
 from dintmac.golden.models.llama import Llama, LlamaConfig, load_llama2c
 from dintmac.golden.models.opt import Opt, OptConfig
@@ -109,7 +109,7 @@ def load_model(path: Path) -> Transformer:
         raise ValueError(
             f"model must be the original one; {path} holds codes, for dintmac evaluate --quantized"
         )
-    settings = read_object(_file(path, "config.json"))
+    settings = load_object(_file(path, "config.json"))
     name = settings.get("model_type")
     if name not in tuple(_KINDS):
         raise ValueError(f"model_type must be bert, llama or opt, not {name!r}")
@@ -202,7 +202,7 @@ def load_tokenizer(folder: Path, *, length: int) -> Callable[[str], Encoding]:
     """
     path = _file(folder, "tokenizer.json")
     package = _import("tokenizers")
-    text = read_text(path.name, path)
+    text = load_text(path.name, path)
     try:
         tokenizer = package.Tokenizer.from_str(text)
     except Exception as error:  # The package raises nothing more specific.

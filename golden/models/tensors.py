@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.inputs import parse_object, read_object
+from dintmac.golden.inputs import load_object, parse_object
 
 Floats = NDArray[np.float32]
 
@@ -89,7 +89,7 @@ class TensorFiles(Mapping[str, Floats]):
 
     @classmethod
     def _of_index(cls, index: Path, rename: Callable[[str], str]) -> Self:
-        listed = read_object(index).get("weight_map")
+        listed = load_object(index).get("weight_map")
         if not isinstance(listed, dict) or not all(isinstance(f, str) for f in listed.values()):
             raise ValueError(f"{index} must have a weight_map from tensors to files")
         paths = {file: index.parent / file for file in sorted(set(listed.values()))}

@@ -2,22 +2,22 @@
 
 import pytest
 
-from dintmac.golden.inputs import parse_object, read_lines, read_object, read_text
+from dintmac.golden.inputs import load_lines, load_object, load_text, parse_object
 
 
 def test_lines_end_at_a_line_feed_alone(tmp_path):
     path = tmp_path / "text"
     path.write_bytes("one\u2028two\x0bthree\x85four\rfive\n\n \t\nsix\r\nseven".encode())
     lines = ["one\u2028two\x0bthree\x85four\rfive", "six", "seven"]
-    assert read_lines("text", path) == lines
+    assert load_lines("text", path) == lines
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_a_byte_order_mark_is_no_character(tmp_path, mark):
     path = tmp_path / "text"
     path.write_bytes(mark + '{"é": 1}\r\n'.encode())
-    assert read_text("text", path) == '{"é": 1}\n'
-    assert read_object(path) == {"é": 1}
+    assert load_text("text", path) == '{"é": 1}\n'
+    assert load_object(path) == {"é": 1}
 
 
 @pytest.mark.parametrize(
@@ -32,13 +32,13 @@ def test_a_byte_order_mark_is_no_character(tmp_path, mark):
 def test_says_what_is_wrong_with_a_text(tmp_path, content, message):
     (tmp_path / "text").write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        read_text("text", tmp_path / "text")
+        load_text("text", tmp_path / "text")
 
 
 def test_a_text_is_a_file(tmp_path):
     for path in (tmp_path, tmp_path / "absent"):
         with pytest.raises(FileNotFoundError, match=f"text must be a file, not {path}"):
-            read_text("text", path)
+            load_text("text", path)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_text_is_a_file(tmp_path):
 def test_says_what_is_wrong_with_an_object(tmp_path, content, message):
     (tmp_path / "x.json").write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
-        read_object(tmp_path / "x.json")
+        load_object(tmp_path / "x.json")
 
 
 def test_bytes_are_parsed_as_well():
