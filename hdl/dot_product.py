@@ -17,7 +17,7 @@ from dintmac.hdl.checks import (
     check_positive,
     check_tree,
 )
-from dintmac.hdl.hierarchy import place
+from dintmac.hdl.hierarchy import Part, place
 from dintmac.hdl.inner_product import InnerProduct, weights_layout
 from dintmac.hdl.operands import Operands, activations_layout
 from dintmac.hdl.pipeline import register
@@ -72,6 +72,8 @@ class DotProduct(PreparedWeights, wiring.Component):
     TypeError, ValueError
         If a parameter is not as above.
     """
+
+    part = Part.CONTROL
 
     def __init__(
         self,

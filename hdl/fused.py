@@ -15,7 +15,7 @@ from dintmac.golden.formats import ACTIVATION_BITS, INT8, Format
 from dintmac.hdl.architectures import architecture_for, fused
 from dintmac.hdl.bit_heap import BitHeap
 from dintmac.hdl.checks import check_depth, check_format, check_positive
-from dintmac.hdl.hierarchy import place
+from dintmac.hdl.hierarchy import Part, place
 from dintmac.hdl.operands import Operands, activations_layout
 
 __all__ = [
@@ -45,6 +45,8 @@ class FusedGroupPartialProducts(wiring.Component):
         Bit i stands at column ``places[i][1]``, which INT8 mode shifts by ``places[i][0]``
         columns. Those that are never shifted are added, the others subtracted, each less one.
     """
+
+    part = Part.PRODUCTS
 
     def __init__(self, format: Format):
         self._format = format
@@ -84,6 +86,8 @@ class FusedShifter(wiring.Component):
     o : Out(width + shift)
     """
 
+    part = Part.ACCUMULATION
+
     def __init__(self, width: int, shift: int):
         self._shift = shift
         self.identity = (type(self), width, shift)
@@ -119,6 +123,8 @@ class FusedInnerProduct(wiring.Component):
     addend : In(signed(width))
     o : Out(signed(width))
     """
+
+    part = Part.ACCUMULATION
 
     def __init__(self, *, format: Format, lanes: int, width: int):
         self._format = format
@@ -241,6 +247,8 @@ class FusedProcessingElement(wiring.Component):
     TypeError, ValueError
         If a parameter is not as above.
     """
+
+    part = Part.CONTROL
 
     def __init__(self, *, format: Format, depth: int, lanes: int, outputs: int) -> None:
         check_format(format)

@@ -11,22 +11,36 @@ import itertools
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Elaboratable, Instance, ResetSignal, Value
 from amaranth.lib import wiring
 
-__all__ = ["Hierarchy", "Placeable", "place"]
+__all__ = ["Hierarchy", "Part", "Placeable", "place"]
+
+
+class Part(StrEnum):
+    """The part of a design that the logic of a component counts to, in areas and energies."""
+
+    #: Partial products, and what the activations alone make of themselves for them.
+    PRODUCTS = "products"
+    #: The adders that partial products go into.
+    ACCUMULATION = "accumulation"
+    #: All other logic.
+    CONTROL = "control"
 
 
 class Placeable(Protocol):
     """A component that can be a module of its own.
 
-    ``identity`` is equal for components that are alike; ``signature`` names its ports.
+    ``identity`` is equal for components that are alike; ``part`` is where the component's own
+    logic counts; ``signature`` names its ports.
     """
 
     identity: Hashable
+    part: Part
     signature: wiring.Signature
 
 
@@ -34,6 +48,7 @@ class Placeable(Protocol):
 class _Module:
     name: str
     text: str
+    part: Part
 
     def has_port(self, name: str) -> bool:
         return re.search(rf"(?m)^\s*wire .*input \d+\s+\\{name}$", self.text) is not None
@@ -51,11 +66,18 @@ class Hierarchy:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._modules: dict[Hashable, _Module] = {}
+        #: Names that are taken, also by modules whose inner ones are being converted.
+        self._names: set[str] = set()
 
     @property
     def text(self) -> str:
         """RTLIL of all modules placed so far."""
         return "\n".join(module.text for module in self._modules.values())
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The part that each module placed so far is, by the module's name."""
+        return {module.name: module.part for module in self._modules.values()}
 
     def instance(self, component: Placeable) -> Instance:
         """An instance of the module of ``component``, connected to its ports."""
@@ -75,15 +97,17 @@ class Hierarchy:
         if key not in self._modules:
             name = self._fresh_name(type(component).__name__)
             text = rtlil.convert(component, name=name, platform=self, emit_src=False)
-            self._modules[key] = _Module(name, text)
+            self._modules[key] = _Module(name, text, component.part)
         return self._modules[key]
 
     def _fresh_name(self, class_name: str) -> str:
         """``tile_processing_element``; what differs from it gets a number."""
         stem = f"{self._prefix}_{re.sub(r'(?<!^)(?=[A-Z])', '_', class_name).lower()}"
-        taken = {module.name for module in self._modules.values()}
         numbered = (f"{stem}_{number}" for number in itertools.count(2))
-        return next(name for name in itertools.chain([stem], numbered) if name not in taken)
+        names = itertools.chain([stem], numbered)
+        name = next(name for name in names if name not in self._names)
+        self._names.add(name)
+        return name
 
 
 def place(component: Any, platform: object) -> Elaboratable:

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import Architecture
 from dintmac.hdl.bit_heap import BitHeap
-from dintmac.hdl.hierarchy import place
+from dintmac.hdl.hierarchy import Part, place
 from dintmac.hdl.operands import operands_layout, term_constant, term_rows, term_shape
 
 __all__ = ["GroupPartialProducts", "InnerProduct", "weights_layout"]
@@ -40,6 +40,8 @@ class GroupPartialProducts(wiring.Component):
     bits : Out(n)
         Bit i, or its complement, is worth ``2 ** columns[i]``.
     """
+
+    part = Part.PRODUCTS
 
     def __init__(self, format: Format, architecture: Architecture):
         self._format = format
@@ -115,6 +117,8 @@ class InnerProduct(wiring.Component):
     addend_carry, o_carry : In, Out (signed(width))
         Only in carry-save form.
     """
+
+    part = Part.ACCUMULATION
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 from dintmac.golden.formats import ACTIVATION_BITS, Format
 from dintmac.hdl.architectures import Architecture, PartialProducts
 from dintmac.hdl.bit_heap import BitHeap
+from dintmac.hdl.hierarchy import Part
 
 __all__ = [
     "Operands",
@@ -99,6 +100,11 @@ class Operands(wiring.Component):
     def shared(self) -> dict[str, ValueCastable]:
         """Outputs by name: what an :class:`InnerProduct` connects to."""
         return {name: getattr(self, name) for name in ("operands", "term") if hasattr(self, name)}
+
+    @property
+    def part(self) -> Part:
+        """Products, where the architecture makes any; else there is nothing to tell apart."""
+        return Part.CONTROL if self._architecture.generator is None else Part.PRODUCTS
 
     def elaborate(self, platform):
         m = Module()

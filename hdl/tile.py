@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import architecture_for
 from dintmac.hdl.checks import check_depth, check_format, check_positive
-from dintmac.hdl.hierarchy import place
+from dintmac.hdl.hierarchy import Part, place
 from dintmac.hdl.inner_product import weights_layout
 from dintmac.hdl.operands import activations_layout
 from dintmac.hdl.pe import ProcessingElement
@@ -80,6 +80,8 @@ class WeightStationaryTile(PreparedWeights, wiring.Component):
     TypeError, ValueError
         If a parameter is not as above.
     """
+
+    part = Part.CONTROL
 
     def __init__(
         self,

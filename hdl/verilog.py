@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,14 @@ from amaranth.lib import data, stream, wiring
 
 from dintmac.hdl.architectures import ARCHITECTURES
 from dintmac.hdl.designs import Configuration
-from dintmac.hdl.hierarchy import Hierarchy, place
+from dintmac.hdl.hierarchy import Hierarchy, Part, place
 from dintmac.hdl.yosys import find_yosys
 
-__all__ = ["Export", "FlatPorts", "Port", "export"]
+__all__ = ["PART_ATTRIBUTE", "Export", "FlatPorts", "Port", "export"]
+
+#: Attribute of a Verilog module: the :class:`Part` that its own logic counts to; of one without,
+#: that is the control.
+PART_ATTRIBUTE = "dintmac_part"
 
 #: What the axes of a vector count, from the last (fastest) backwards.
 _AXES = {
@@ -249,7 +254,7 @@ def export(configuration: Configuration, module: str | None = None) -> Export:
     top = rtlil.convert(flat, name=name, platform=hierarchy, ports=ports, emit_src=False)
     return Export(
         module=name,
-        verilog=_to_verilog(f"{top}\n{hierarchy.text}"),
+        verilog=_to_verilog(f"{top}\n{hierarchy.text}", hierarchy.parts),
         ports=tuple(port for port, _ in flat.ports.values()),
         latency=component.latency,
         configuration=configuration,
@@ -279,7 +284,7 @@ _HEADER = """\
 """
 
 
-def _to_verilog(rtlil_text: str) -> str:
+def _to_verilog(rtlil_text: str, parts: Mapping[str, Part]) -> str:
     with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
         folder = Path(name)
         (folder / "design.il").write_text(rtlil_text, "utf-8")
@@ -287,4 +292,7 @@ def _to_verilog(rtlil_text: str) -> str:
         body = (folder / "design.v").read_text("utf-8")
     # The generator's own header names its version; the text is the same without it.
     body = re.sub(r"\A/\*.*?\*/\n*", "", body, flags=re.DOTALL)
+    for module, part in parts.items():
+        line = f"module {module}("
+        body = body.replace(f"\n{line}", f'\n(* {PART_ATTRIBUTE} = "{part}" *)\n{line}')
     return _HEADER + body

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dintmac.hdl.hierarchy import Part
 from dintmac.synth.cells import Cells
 from dintmac.synth.netlist import Module, Netlist, NetlistError, flatten
 
@@ -172,14 +173,14 @@ class Instances:
     Attributes
     ----------
     model : CellModel
-    modules : tuple of str
-        Name of the module that each is in.
+    parts : tuple of Part
+        What the module of each is part of.
     nets : dict of str to array, shape (instances,)
         Net at each pin.
     """
 
     model: CellModel
-    modules: tuple[str, ...]
+    parts: tuple[Part, ...]
     nets: dict[str, Indices]
 
 
@@ -229,7 +230,7 @@ class Circuit:
             members = [cell for cell in flat.cells if cell.kind == kind]
             pins = [*model.inputs, *model.outputs, *([model.clock] if model.clock else [])]
             nets = {pin: np.array([cell.pins[pin] for cell in members]) for pin in pins}
-            instances[kind] = Instances(model, tuple(cell.module for cell in members), nets)
+            instances[kind] = Instances(model, tuple(cell.part for cell in members), nets)
         return cls(
             nets=flat.nets,
             inputs={port: np.array(nets) for port, nets in flat.inputs.items() if port != clock},
@@ -285,7 +286,7 @@ class Activity:
             if group.model.gate:
                 rates[group.nets[group.model.outputs[0]]] = 2.0
             share = group.model.possible / group.model.possible.sum()
-            states[kind] = np.repeat(share[:, np.newaxis], len(group.modules), axis=1)
+            states[kind] = np.repeat(share[:, np.newaxis], len(group.parts), axis=1)
         return cls(1, rates, rates, states)
 
 
@@ -328,7 +329,7 @@ class TimedSimulation:
         self._values[1] = _ALL
         self._inputs: dict[str, Words] = {}
         self._state = {
-            kind: [np.zeros((len(g.modules), self._words), np.uint64)] * g.model.registers
+            kind: [np.zeros((len(g.parts), self._words), np.uint64)] * g.model.registers
             for kind, g in circuit.instances.items()
         }
         self._order = _levels(circuit)
@@ -541,7 +542,7 @@ class TimedSimulation:
 
     def _count_states(self) -> None:
         for kind, group in self.circuit.instances.items():
-            states = np.full((1, len(group.modules), self._words), _ALL)
+            states = np.full((1, len(group.parts), self._words), _ALL)
             for plane in [*self._planes(group, None), *self._state[kind]]:
                 states = np.concatenate([states & ~plane, states & plane])
             counts = _count(states).astype(np.float64)
@@ -560,7 +561,7 @@ def _levels(circuit: Circuit) -> list[tuple[Instances, Indices]]:
     """Logic in an order in which every cell comes after those that drive it."""
     level = np.zeros(circuit.nets, dtype=np.int64)
     logic = circuit.logic().values()
-    limit = sum(len(group.modules) for group in logic) + 1
+    limit = sum(len(group.parts) for group in logic) + 1
     changing = True
     while changing:
         changing = False
@@ -586,13 +587,13 @@ class _Fanout:
 
     def __init__(self, circuit: Circuit) -> None:
         self._groups = list(circuit.logic().values())
-        sizes = [len(group.modules) for group in self._groups]
+        sizes = [len(group.parts) for group in self._groups]
         self._bounds = np.concatenate([[0], np.cumsum(sizes)]).astype(np.intp)
         nets, cells = [], []
         for group, first in zip(self._groups, self._bounds[:-1], strict=True):
             for pin in group.model.inputs:
                 nets.append(group.nets[pin])
-                cells.append(first + np.arange(len(group.modules)))
+                cells.append(first + np.arange(len(group.parts)))
         all_nets = np.concatenate([np.zeros(0, np.intp), *nets])
         order = np.argsort(all_nets, kind="stable")
         self._cells = np.concatenate([np.zeros(0, np.intp), *cells])[order]

@@ -8,7 +8,6 @@ is given. docs/energy.md has the formulas.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,9 +30,7 @@ __all__ = [
     "Electrical",
     "EnergyReport",
     "energy_of",
-    "has_products",
     "measure_energy",
-    "part_of",
 ]
 
 Floats = NDArray[np.float64]
@@ -42,11 +39,6 @@ Booleans = NDArray[np.bool_]
 #: Where dynamic energy goes.
 PARTS = ("clock", "registers", "products", "accumulation", "control", "inputs")
 _NAME = f"U{max(map(len, PARTS))}"
-
-#: What makes partial products of a group of lanes, and with what outputs share for them.
-_GROUP = re.compile(r"_group_partial_products(_\d+)?$")
-_PRODUCTS = re.compile(r"_(group_partial_products|operands)(_\d+)?$")
-_ACCUMULATION = re.compile(r"_(inner_product|shifter)(_\d+)?$")
 
 #: Rounds in which slews and what they hang on are computed; the third changes energies by less
 #: than a part in a thousand.
@@ -61,18 +53,6 @@ PERIOD_NS = 4.0
 _COPIES, _CYCLES = 256, 4
 #: Energies and times are rounded to so many digits behind the point in records.
 _DECIMALS = 6
-
-
-def part_of(module: str) -> str:
-    """Whether the logic of a module is ``products``, ``accumulation`` or ``control``."""
-    if _PRODUCTS.search(module):
-        return "products"
-    return "accumulation" if _ACCUMULATION.search(module) else "control"
-
-
-def has_products(mapped: Mapped) -> bool:
-    """Whether a design has modules of their own for partial products."""
-    return any(_GROUP.search(module) for module in mapped.modules)
 
 
 class Electrical:
@@ -214,8 +194,8 @@ def energy_of(electrical: Electrical, activity: Activity) -> EnergyReport:
 def _places(group: Instances) -> NDArray[np.str_]:
     """The part that each instance belongs to."""
     if group.model.clock:
-        return np.full(len(group.modules), "clock" if group.model.gate else "registers", _NAME)
-    return np.array([part_of(module) for module in group.modules], _NAME)
+        return np.full(len(group.parts), "clock" if group.model.gate else "registers", _NAME)
+    return np.array(group.parts, _NAME)
 
 
 def _book(parts: dict[str, float], places: NDArray[np.str_], energies: Floats) -> None:
@@ -336,7 +316,7 @@ def measure_energy(
         for part, energy in {**report.dynamic_fj, "leakage": leakage}.items()
     }
     split: dict[str, float | None] = dict(per_mac)
-    if not has_products(mapped):
+    if not mapped.has_products:
         split["products"] = None
     return Power(
         energy_per_mac_fj=round(sum(per_mac.values()), _DECIMALS),

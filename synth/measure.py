@@ -25,7 +25,7 @@ from dintmac.hdl.yosys import find_yosys
 from dintmac.synth.cache import Cache, key_of
 from dintmac.synth.cells import Cells, cells_of
 from dintmac.synth.check import CheckError, check
-from dintmac.synth.energy import has_products, measure_energy, part_of
+from dintmac.synth.energy import measure_energy
 from dintmac.synth.liberty import Library, LibraryError
 from dintmac.synth.netlist import Netlist
 from dintmac.synth.records import AreaSplit, Power, Record
@@ -374,12 +374,12 @@ def _split(mapped: Mapped, cells: Cells) -> AreaSplit:
     control: Counter[str] = Counter()
     sequential = cells.flip_flops | cells.clock_gates.keys()
     for module, instances in mapped.instances().items():
-        part = logic.get(part_of(module), control)
+        part = logic.get(mapped.modules[module].part, control)
         for kind, number in mapped.cells_of(module).items():
             (registers if kind in sequential else part)[kind] += instances * number
     if len(mapped.modules) == 1:
         logic["accumulation"], control = control, Counter()
     areas: dict[str, Any] = {name: _area(counts, cells) for name, counts in logic.items()}
-    if not has_products(mapped):
+    if not mapped.has_products:
         areas["products"] = None
     return AreaSplit(registers=_area(registers, cells), control=_area(control, cells), **areas)

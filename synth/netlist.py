@@ -19,6 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dintmac.hdl.hierarchy import Part
+from dintmac.hdl.verilog import PART_ATTRIBUTE
+
 __all__ = [
     "Cell",
     "ClockGate",
@@ -99,6 +102,8 @@ class Module:
     cells : tuple of Cell
     names : dict of Bit to str
         Names of nets, as far as the source gives them.
+    part : Part
+        Where its own logic counts, as the source says it.
     """
 
     name: str
@@ -106,6 +111,7 @@ class Module:
     outputs: dict[str, tuple[Bit, ...]]
     cells: tuple[Cell, ...]
     names: dict[Bit, str] = field(default_factory=dict)
+    part: Part = Part.CONTROL
 
     @classmethod
     def from_json(cls, name: str, module: Mapping[str, Any]) -> Module:
@@ -119,7 +125,9 @@ class Module:
             for n, c in module["cells"].items()
         )
         ports = by_direction["input"], by_direction["output"]
-        return cls(name, *ports, tuple(cells), dict(_names(module.get("netnames", {}))))
+        names = dict(_names(module.get("netnames", {})))
+        part = Part(module.get("attributes", {}).get(PART_ATTRIBUTE, Part.CONTROL))
+        return cls(name, *ports, tuple(cells), names, part)
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -156,11 +164,11 @@ class _FlipFlop:
 
 @dataclass(frozen=True)
 class FlatCell:
-    """An instance of a library's cell: its path, its type, the module that it is in, its nets."""
+    """An instance of a library's cell: its path, its type, what its module is part of, its nets."""
 
     name: str
     kind: str
-    module: str
+    part: Part
     pins: dict[str, int]
 
 
@@ -391,7 +399,7 @@ class _Flattener:
             pins = {pin: tuple(net_of(b) for b in bits) for pin, bits in cell.pins.items()}
             if cell.kind in self._leaves:
                 single = {pin: nets[0] for pin, nets in pins.items() if nets}
-                self.cells.append(FlatCell(f"{path}{cell.name}", cell.kind, module.name, single))
+                self.cells.append(FlatCell(f"{path}{cell.name}", cell.kind, module.part, single))
             else:
                 self._add_cell(cell, pins, f"{path}{cell.name}")
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import jinja2
 
+from dintmac.hdl.hierarchy import Part
 from dintmac.hdl.verilog import Export
 from dintmac.hdl.yosys import find_yosys
 from dintmac.synth.cells import Cells
@@ -88,6 +89,11 @@ class Mapped:
     def area(self, cells: Cells) -> float:
         """Sum of the areas of all cells."""
         return sum(cells.areas[kind] * number for kind, number in self.cells().items())
+
+    @property
+    def has_products(self) -> bool:
+        """Whether partial products have modules of their own."""
+        return any(module.part is Part.PRODUCTS for module in self.modules.values())
 
     def flat(self, cells: Cells) -> FlatNetlist:
         """The netlist without its hierarchy."""

@@ -103,6 +103,34 @@ def test_alike_processing_elements_are_one_module():
     assert len(re.findall(r"(?m)^  tile_processing_element pe_\d_\d \(", verilog)) == 20
 
 
+def parts(configuration):
+    """What each module of a design says that it is part of."""
+    found = re.findall(
+        r'(?m)^\(\* dintmac_part = "(\w+)" \*\)\nmodule (\w+)', export(configuration).verilog
+    )
+    return {module.removeprefix(f"{configuration.design}_"): part for part, module in found}
+
+
+def test_modules_say_which_part_of_the_area_they_are():
+    assert parts(BIG_TILE) == {
+        "weight_stationary_tile": "control",
+        "processing_element": "control",
+        "operands": "products",
+        "group_partial_products": "products",
+        "inner_product": "accumulation",
+    }
+    assert parts(Configuration("fused", DINT4)) == {
+        "fused_processing_element": "control",
+        "operands": "products",
+        "fused_group_partial_products": "products",
+        "fused_inner_product": "accumulation",
+        "fused_shifter": "accumulation",
+        "fused_shifter_2": "accumulation",
+    }
+    # The synthesis tool makes products and sums alike.
+    assert "products" not in parts(Configuration("mac", DINT4, "behavioural")).values()
+
+
 def test_all_modules_bear_the_name_that_is_given():
     exported = export(Configuration("mac", DINT4), "my_mac")
     modules = re.findall(r"(?m)^module (\w+)", exported.verilog)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dintmac.golden.formats import parse
+from dintmac.hdl import dot_product, inner_product
 from dintmac.hdl.designs import Configuration
 from dintmac.hdl.verilog import export
 from dintmac.synth.cache import Cache
@@ -57,6 +58,17 @@ def mapped(ge, ge_cells):
         return configuration, synthesize(export(configuration), ge, ge_cells)
 
     return synthesized
+
+
+@pytest.fixture
+def renamed_components(monkeypatch):
+    """Designs are built of components whose classes have other names."""
+    for user, component, name in (
+        (dot_product, dot_product.Operands, "Inverters"),
+        (dot_product, dot_product.InnerProduct, "Adders"),
+        (inner_product, inner_product.GroupPartialProducts, "Selectors"),
+    ):
+        monkeypatch.setattr(user, component.__name__, type(name, (component,), {}))
 
 
 @pytest.fixture(scope="session")

@@ -120,6 +120,17 @@ def test_real_operands_give_parts_that_add_up(small, small_cells, small_mac):
     assert slower.split_fj["products"] == power.split_fj["products"]
 
 
+def test_no_energy_hangs_on_the_name_of_a_class(small, small_cells, small_mac, renamed_components):
+    renamed = synthesize(export(MAC), small, small_cells)
+    assert renamed.modules.keys() & small_mac.modules.keys() == {"mac", "mac_mac"}
+    before, after = (
+        electrical_of(small, small_cells, design.modules, design.top)
+        for design in (small_mac, renamed)
+    )
+    reports = [energy_of(e, Activity.uniform(e.circuit, 0.5)) for e in (before, after)]
+    assert reports[1].dynamic_fj == pytest.approx(reports[0].dynamic_fj)
+
+
 def test_finer_steps_change_little(small, small_cells, small_mac):
     electrical = electrical_of(small, small_cells, small_mac.modules, small_mac.top)
     plan = stimulus(operands(DINT4), MAC, 256)

@@ -63,6 +63,12 @@ def test_behavioural_products_are_not_told_apart(ge, store):
     assert parts == pytest.approx(behavioural.area)
 
 
+def test_no_area_hangs_on_the_name_of_a_class(record, ge, tmp_path, renamed_components):
+    renamed = measure(MAC, ge, store=Cache(tmp_path))
+    assert renamed.inputs_sha256 != record.inputs_sha256
+    assert renamed.area_split == record.area_split
+
+
 def test_a_record_comes_from_the_cache_without_export(record, ge, store, monkeypatch):
     monkeypatch.setattr(room, "export", None)
     assert measure(MAC, ge, store=store) == record
