@@ -133,7 +133,7 @@ def _read_with_yosys(library: Library) -> dict[str, Any]:
         except YosysError as error:
             raise LibraryError(
                 f"library must be a Liberty file that Yosys reads, "
-                f"but {str(library.path)!r} is not: {error}"
+                f"but {library.where} is not: {error}"
             ) from None
         modules = json.loads((folder / "cells.json").read_text("utf-8"))["modules"]
     _compare_areas(library, modules)
@@ -151,7 +151,7 @@ def _compare_areas(library: Library, modules: Mapping[str, Any]) -> None:
         if theirs != ours:
             raise LibraryError(
                 f"library must state areas that all tools read alike, but cell {name!r} of "
-                f"{str(library.path)!r} has {ours}, and {theirs} to Yosys"
+                f"{library.where} has {ours}, and {theirs} to Yosys"
             )
 
 
@@ -266,7 +266,7 @@ def _check_basics(library: Library, gates: list[_Gate], registers: list[Module])
     missing = [name for name, present in has.items() if not present]
     if missing:
         raise LibraryError(
-            f"library must have cells to map to, but {str(library.path)!r} "
+            f"library must have cells to map to, but {library.where} "
             f"has no {' and no '.join(missing)}{library.left_alone and '; '}{library.left_alone}"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import gzip
 import hashlib
 import math
@@ -33,7 +34,10 @@ _CONDITION = re.compile(
 )
 
 
-#: How many cells a message names.
+#: A name that is given to a library.
+_LABEL = re.compile(r"[\w.+-]+")
+
+#: How many of many things a message names.
 _NAMED = 8
 
 
@@ -68,24 +72,24 @@ class CellFacts:
 
 @dataclass(frozen=True)
 class Library:
-    """A Liberty library: all that its file holds, whatever becomes of the file.
+    """A Liberty library: all that its files hold, whatever becomes of them.
 
     Attributes
     ----------
     name : str
         Short name, for people and records.
-    path : Path
-        A ``.lib`` or ``.lib.gz`` file.
+    paths : tuple of Path
+        The ``.lib`` or ``.lib.gz`` files that make it up.
     area_unit : str
         ``GE`` for the bundled library, ``µm²`` for all others.
     sha256 : str
-        Of :meth:`text`: the same however the file is laid out and its cells are ordered.
+        Of :meth:`text`: the same however the files are laid out and their cells are ordered.
     facts : dict of str to CellFacts
         Of every cell, by name.
     """
 
     name: str
-    path: Path
+    paths: tuple[Path, ...]
     area_unit: str
     sha256: str
     facts: dict[str, CellFacts] = field(compare=False, repr=False)
@@ -93,28 +97,60 @@ class Library:
     _cells: dict[str, str] = field(compare=False, repr=False)
 
     @classmethod
-    def read(cls, path: Path) -> Library:
-        """Read a file and name it.
+    def read(cls, *paths: Path, name: str = "") -> Library:
+        """Read the files of a library.
+
+        Parameters
+        ----------
+        *paths : Path
+            One or more; their cells are put together.
+        name : str, optional
+            By default that of the first file.
 
         Raises
         ------
         LibraryError
-            If it is missing, unreadable, damaged or no Liberty file.
+            If one is missing, unreadable, damaged or no Liberty file, they disagree in units or
+            conditions, or two cells have one name.
         """
-        library = _library_group(path)
-        cells = _cells(library, path)
-        head = replace(library, body=[part for part in library.body if _belongs_to_head(part)])
-        bundled = path.resolve().parent == _BUNDLED.resolve()
+        library = _merged([_library_group(path) for path in paths], paths)
+        cells = _cells(library, paths)
+        head = replace(library, body=[part for part in library.body if not _is_cell(part)])
+        bundled = all(path.resolve().parent == _BUNDLED.resolve() for path in paths)
         unhashed = cls(
-            name=_short_name(path),
-            path=path,
+            name=name or _short_name(paths[0]),
+            paths=paths,
             area_unit=_GATE_EQUIVALENTS if bundled else _SQUARE_MICROMETRES,
             sha256="",
             facts={name: facts for name, (facts, _) in cells.items()},
             _head=write([head]).removesuffix("}\n"),
             _cells={name: text for name, (_, text) in cells.items()},
         )
-        return replace(unhashed, sha256=hashlib.sha256(unhashed.text().encode()).hexdigest())
+        return unhashed._hashed()
+
+    def without(self, patterns: Iterable[str]) -> Library:
+        """The library as if some of its cells were not there.
+
+        Parameters
+        ----------
+        patterns : iterable of str
+            Names, with ``*``, ``?`` and ``[…]`` as in a shell.
+        """
+        barred = {name for pattern in patterns for name in fnmatch.filter(self.facts, pattern)}
+        library = replace(
+            self,
+            facts={name: facts for name, facts in self.facts.items() if name not in barred},
+            _cells={name: text for name, text in self._cells.items() if name not in barred},
+        )
+        return library._hashed()
+
+    def _hashed(self) -> Library:
+        return replace(self, sha256=hashlib.sha256(self.text().encode()).hexdigest())
+
+    @property
+    def where(self) -> str:
+        """Its files, as messages name them."""
+        return _where(self.paths)
 
     @property
     def left_alone(self) -> str:
@@ -124,9 +160,7 @@ class Library:
             for name, facts in self.facts.items()
             if facts.function and not facts.dont_use and facts.area is None
         ]
-        more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
-        listed = ", ".join(names[:_NAMED] + more)
-        return f"without an area above zero, and left alone: {listed}" if names else ""
+        return f"without an area above zero, and left alone: {_listed(names)}" if names else ""
 
     def text(self, cells: Iterable[str] | None = None) -> str:
         """The library in the one form that all tools get, in ASCII.
@@ -150,7 +184,9 @@ class Library:
         return next(part for part in parse(self.text(cells)) if isinstance(part, Group))
 
 
-def find_libraries(names: Sequence[str] | None = None) -> list[Library]:
+def find_libraries(
+    names: Sequence[str] | None = None, dont_use: Sequence[str] = ()
+) -> list[Library]:
     """Libraries to measure in.
 
     Looked for in this order: files and folders of ``$DINTMAC_LIBRARIES`` (separated as in
@@ -160,29 +196,55 @@ def find_libraries(names: Sequence[str] | None = None) -> list[Library]:
     Parameters
     ----------
     names : sequence of str, optional
-        Short names or paths of files; all that are found if None or empty.
+        Short names, paths of files, or what makes up one library together: paths with commas
+        between them, or a folder; ``NAME=…`` names any of these. All that are found if None or
+        empty.
+    dont_use : sequence of str, optional
+        Patterns for names of cells to do without.
 
     Raises
     ------
     LibraryError
-        If a name is not found or a file is not usable.
+        If a name is not found, a file is not usable, or a pattern matches no cell.
     """
-    if not names:
-        return _distinct(Library.read(path) for path in _default_paths())
-    return _distinct(_named(name) for name in names)
+    read = map(_named, names) if names else map(Library.read, _default_paths())
+    libraries = list(read)
+    for pattern in dont_use:
+        if not any(fnmatch.filter(library.facts, pattern) for library in libraries):
+            known = ", ".join(library.name for library in libraries)
+            raise LibraryError(f"dont-use must match a cell of {known}, not {pattern!r}")
+    return _distinct(library.without(dont_use) for library in libraries)
 
 
 def _named(name: str) -> Library:
-    path = Path(name)
-    if path.name.endswith(_SUFFIXES) or os.sep in name:
-        return Library.read(path)
-    candidates = [path for path in _default_paths() if _short_name(path) == name]
-    if not candidates:
-        known = ", ".join(dict.fromkeys(_short_name(path) for path in _default_paths()))
-        raise LibraryError(
-            f"library must be the path of a .lib or .lib.gz file or one of {known}, not {name!r}"
-        )
-    return Library.read(candidates[0])
+    defaults = _default_paths()
+    for path in defaults:
+        if _short_name(path) == name:
+            return Library.read(path)
+    label, equals, listed = name.partition("=")
+    if not equals or Path(name).exists():
+        label, listed = "", name
+    elif not _LABEL.fullmatch(label):
+        raise LibraryError(f"library must have a plain name before its files, not {label!r}")
+    if label or Path(listed).is_dir() or listed.endswith(_SUFFIXES) or os.sep in listed:
+        paths = [Path(part) for part in ([listed] if Path(listed).exists() else listed.split(","))]
+        return Library.read(*_files(paths), name=label or _short_name(paths[0].absolute()))
+    known = ", ".join(dict.fromkeys(map(_short_name, defaults)))
+    raise LibraryError(
+        f"library must be a .lib or .lib.gz file, several with commas between them, a folder of "
+        f"them, or one of {known}, not {name!r}"
+    )
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Files as they are, and all that are in folders."""
+    for path in paths:
+        found = _liberty_files(path) if path.is_dir() else [path]
+        if not found:
+            raise LibraryError(
+                f"library must be a folder with .lib files, but {str(path)!r} has none"
+            )
+        yield from found
 
 
 def _distinct(libraries: Iterable[Library]) -> list[Library]:
@@ -303,25 +365,79 @@ def _text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _belongs_to_head(part: Attribute | Group) -> bool:
-    """Whether a statement stands before the cells. Wires have no delay, as they have no area."""
-    if isinstance(part, Group):
-        return part.kind != "cell"
-    return not part.name.startswith("default_wire_load")
+def _listed(names: Sequence[str]) -> str:
+    """The first of many names."""
+    more = [f"and {len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return ", ".join([*names[:_NAMED], *more])
 
 
-def _cells(library: Group, path: Path) -> dict[str, tuple[CellFacts, str]]:
+def _where(paths: Iterable[Path]) -> str:
+    return " and ".join(repr(str(path)) for path in paths)
+
+
+#: Statements of a library that say nothing of its cells, and those of wires: these have no delay,
+#: as they have no area.
+_DESCRIPTIVE = re.compile(r"comment|date|revision|library_features|define\w*")
+_WIRES = re.compile(r"(default_)?wire_load\w*")
+
+
+def _merged(libraries: Sequence[Group], paths: Sequence[Path]) -> Group:
+    """Libraries as one: all of the first, and of the others the cells and what they define."""
+    first, *others = (_without_wires(library) for library in libraries)
+    body = list(first.body)
+    for other, path in zip(others, paths[1:], strict=True):
+        ours, theirs = _attributes(first), _attributes(other)
+        differing = {name for name, _ in ours.items() ^ theirs.items()}
+        known = {_title(group): group for group in body if isinstance(group, Group)}
+        for group in (part for part in other.body if isinstance(part, Group)):
+            if _is_cell(group) or _title(group) not in known:
+                body.append(group)
+            elif write([group]) != write([known[_title(group)]]):
+                differing.add(_title(group))
+        if differing:
+            raise LibraryError(
+                f"files of one library must have the same units and conditions, "
+                f"but {_where([paths[0], path])} differ in {_listed(sorted(differing))}"
+            )
+    return replace(first, body=body)
+
+
+def _without_wires(library: Group) -> Group:
+    def name(part: Attribute | Group) -> str:
+        return part.kind if isinstance(part, Group) else part.name
+
+    return replace(library, body=[p for p in library.body if not _WIRES.fullmatch(name(p))])
+
+
+def _attributes(library: Group) -> dict[str, str]:
+    """What it states of all cells, as written, by name."""
+    stated: dict[str, str] = {}
+    for part in library.body:
+        if isinstance(part, Attribute) and not _DESCRIPTIVE.fullmatch(part.name):
+            stated[part.name] = stated.get(part.name, "") + write([part])
+    return stated
+
+
+def _title(group: Group) -> str:
+    return f"{group.kind} ({', '.join(group.names)})"
+
+
+def _is_cell(part: Attribute | Group) -> bool:
+    return isinstance(part, Group) and part.kind == "cell"
+
+
+def _cells(library: Group, paths: Sequence[Path]) -> dict[str, tuple[CellFacts, str]]:
     """Facts and text of the cells by name, sorted; of two cells that are alike the first."""
     cells: dict[str, tuple[CellFacts, str]] = {}
     for cell in library.groups("cell"):
         name, found = " ".join(cell.names), (_facts(cell), write([cell], "  "))
         if not _CELL_NAME.fullmatch(name):
             raise LibraryError(
-                f"library must have cells with plain names, but {str(path)!r} has {name!r}"
+                f"library must have cells with plain names, but {_where(paths)} has {name!r}"
             )
         if cells.setdefault(name, found) != found:
             raise LibraryError(
-                f"library must define a cell once, but {str(path)!r} has two of {name!r}"
+                f"library must define a cell once, but {_where(paths)} has two of {name!r}"
             )
     return dict(sorted(cells.items()))
 

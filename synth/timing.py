@@ -157,7 +157,7 @@ class Sta:
         if error is not None and error[1] == "cells.lib":
             raise LibraryError(
                 f"library must be a Liberty file that OpenSTA reads, "
-                f"but {str(library.path)!r} is not: {error[2]}"
+                f"but {library.where} is not: {error[2]}"
             )
         if error is not None or done.returncode != 0:
             message = error[2] if error else last_words(done)
@@ -227,7 +227,7 @@ def boundary_of(library: Library, cells: Cells) -> Boundary:
     except (KeyError, ValueError) as error:
         raise LibraryError(
             f"library must state capacitances of pins and their unit, "
-            f"but {str(library.path)!r} does not: {error}"
+            f"but {library.where} does not: {error}"
         ) from None
     return Boundary(cells.buffer, round(_FAN_OUT * capacitance * scale, 6))
 

@@ -49,7 +49,7 @@ def test_ge_counts_in_gates_of_two_inputs(ge_cells):
 
 
 def test_every_area_of_ge_is_the_number_of_transistors_that_its_comment_derives(ge):
-    text = ge.path.read_text()
+    text = ge.paths[0].read_text()
     stated = re.findall(
         r"/\* (\d+) transistors: [^*]*\*/\s*cell \((\w+)\) \{\s*area : ([\d.]+);", text
     )

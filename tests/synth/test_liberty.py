@@ -70,7 +70,7 @@ def test_a_pdk_gives_the_typical_corner_of_each_library_and_no_pads(tmp_path, mo
     monkeypatch.setenv("PDK_ROOT", str(tmp_path))
     first = find_libraries()[0]
     assert first.name == "sky130_fd_sc_hd"
-    assert first.path.name == "sky130_fd_sc_hd__tt_025C_1v80.lib"
+    assert first.paths[0].name == "sky130_fd_sc_hd__tt_025C_1v80.lib"
     assert "sky130_fd_io" not in [library.name for library in find_libraries()]
 
 
@@ -98,12 +98,12 @@ def test_the_bundled_library_counts_in_gate_equivalents_and_others_in_area(tmp_p
 def test_a_name_is_found_among_all_libraries(tmp_path, monkeypatch):
     write(tmp_path / "mine_typ.lib")
     monkeypatch.setenv("DINTMAC_LIBRARIES", str(tmp_path))
-    assert find_libraries(["mine"])[0].path.name == "mine_typ.lib"
+    assert find_libraries(["mine"])[0].paths[0].name == "mine_typ.lib"
 
 
 def test_refuses_an_unknown_name_and_says_which_there_are():
     with pytest.raises(
-        LibraryError, match=r"library must be the path .* or one of .*ge, not 'xyz'"
+        LibraryError, match=r"library must be a .lib or .lib.gz file, .* of .*ge, not 'xyz'"
     ):
         find_libraries(["xyz"])
 
@@ -119,9 +119,9 @@ def test_refuses_a_missing_file_of_the_environment(tmp_path, monkeypatch):
         find_libraries()
 
 
-def test_refuses_a_folder_named_as_a_library(tmp_path):
+def test_refuses_a_folder_without_a_library(tmp_path):
     (tmp_path / "folder.lib").mkdir()
-    with pytest.raises(LibraryError, match="library must be a readable file"):
+    with pytest.raises(LibraryError, match=r"a folder with .lib files, but .* has none"):
         find_libraries([str(tmp_path / "folder.lib")])
 
 
@@ -217,6 +217,101 @@ def test_text_has_the_cells_that_are_asked_for_in_their_order(small):
     assert small.text([]).count("cell (") == 0
 
 
+@pytest.fixture
+def parts(tmp_path):
+    """``parts(change)``: the small library in two files, of which the second is changed."""
+    head, *cells = SMALL.rstrip().removesuffix("}").split("\n  cell (")
+    halves = ["\n  cell (".join([head, *some]) + "}\n" for some in (cells[:2], cells[2:])]
+
+    def written(change=lambda text: text):
+        write(tmp_path / "parts" / "gates_tt.lib", halves[0])
+        write(tmp_path / "parts" / "others_tt.lib.gz", change(halves[1]))
+        return tmp_path / "parts"
+
+    return written
+
+
+def test_several_files_make_up_one_library(parts, small):
+    folder = parts()
+    listed = f"{folder}/gates_tt.lib,{folder}/others_tt.lib.gz"
+    for name, label in [
+        (f"mine={listed}", "mine"),
+        (listed, "gates"),
+        (f"mine={folder}", "mine"),
+        (str(folder), "parts"),
+        (f"{folder}/gates_tt.lib,{folder}", "gates"),
+    ]:
+        (library,) = find_libraries([name])
+        assert library.name == label
+        assert library.text() == small.text()
+        assert library.sha256 == small.sha256
+
+
+def test_a_file_can_be_given_a_name_and_a_path_may_look_like_one(tmp_path):
+    path = write(tmp_path / "a=b,c.lib")
+    assert find_libraries([f"mine={path}"])[0].name == "mine"
+    assert find_libraries([str(path)])[0].name == "a=b,c"
+
+
+@pytest.mark.parametrize("label", ["", "a b", "a/b", "|"])
+def test_refuses_a_label_that_is_no_name(label):
+    with pytest.raises(LibraryError, match="library must have a plain name before its files, not"):
+        find_libraries([f"{label}=a.lib"])
+
+
+def test_a_comment_and_what_one_file_alone_defines_may_differ(parts, small):
+    def change(text):
+        text = text.replace("{\n", '{\n  comment : "other"; wire_load (w) { }\n', 1)
+        return text.replace("(small)", "(other)", 1).replace("(hidden)", "(other_hidden)")
+
+    (library,) = find_libraries([str(parts(change))])
+    assert library.facts == small.facts
+    group = library.group(["DFF"])
+    assert group.names == ("small",)
+    templates = [template.names[0] for template in group.groups("power_lut_template")]
+    assert templates == ["energy", "hidden", "other_hidden"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('time_unit : "1ns"', 'time_unit : "1ps"', "time_unit$"),
+        ('time_unit : "1ns"', "", "time_unit$"),
+        ("(1, pf)", "(1, ff)", "capacitive_load_unit$"),
+        ("nom_voltage : 2.0", "nom_voltage : 1.9", "nom_voltage$"),
+        ("voltage : 2.0;", "voltage : 1.9;", r"nom_voltage, operating_conditions \(typical\)$"),
+        ("0.001, 0.01, 0.1", "0.001, 0.01, 0.2", r"lu_table_template \(both\), power_lut"),
+    ],
+)
+def test_refuses_files_of_other_units_or_conditions(parts, old, new, message):
+    folder = parts(lambda text: text.replace(old, new))
+    with pytest.raises(
+        LibraryError, match=rf"gates_tt.lib' and .*others_tt.lib.gz' differ in {message}"
+    ):
+        find_libraries([str(folder)])
+
+
+def test_refuses_a_cell_that_two_files_define_otherwise(parts):
+    folder = parts(lambda text: text.replace("cell (BUF)", "cell (INV)"))
+    with pytest.raises(LibraryError, match=r"define a cell once, but .* has two of 'INV'"):
+        find_libraries([str(folder)])
+
+
+def test_cells_that_are_not_to_be_used_are_as_if_they_were_not_there(small):
+    path = str(small.paths[0])
+    (library,) = find_libraries([path], ["N*", "BUF"])
+    assert list(library.facts) == ["DFF", "INV"]
+    assert library.text() == small.text(["DFF", "INV"])
+    assert library.sha256 != small.sha256
+    assert library.name == "small"
+
+
+def test_refuses_a_pattern_that_matches_no_cell(small):
+    path = str(small.paths[0])
+    with pytest.raises(LibraryError, match=r"dont-use must match a cell of small, ge, not 'nor\*'"):
+        find_libraries([path, "ge"], ["NOR*", "nor*"])
+
+
 def test_default_wires_are_left_out(tmp_path):
     text = LIBRARY.replace("{\n", '{\n  default_wire_load : "huge";\n', 1)
     assert "default_wire_load" not in Library.read(write(tmp_path / "a.lib", text)).text()
@@ -242,7 +337,7 @@ def test_braces_in_comments_and_strings_do_not_count(tmp_path):
 
 def test_a_library_outlives_its_file(tmp_path):
     library = Library.read(write(tmp_path / "a.lib"))
-    library.path.unlink()
+    library.paths[0].unlink()
     assert library.group(["INV"]).value("area") is None
     (cell,) = library.group(["INV"]).groups("cell")
     assert cell.value("area") == "1"
