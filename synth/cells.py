@@ -95,6 +95,15 @@ class Cells:
     clock_gate: ClockGate | None
     clock_gates: dict[str, ClockGate]
 
+    def ordered(self, order: int) -> list[str]:
+        """The smallest usable cell of each function, by area.
+
+        Mappers take the first of equal cells, and builds of Yosys sort them each in its own way:
+        by area all agree, and ``order`` is the number of one of many orders of equal areas.
+        """
+        kept = self.areas.keys() - {*self.dont_use, *self.stronger}
+        return sorted(kept, key=lambda name: (self.areas[name], key_of(order, name)))
+
     @property
     def leaves(self) -> dict[str, Module]:
         """Every cell that a netlist is made of, with its outputs; clock gates have no model."""

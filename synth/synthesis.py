@@ -25,8 +25,11 @@ from dintmac.synth.timing import Boundary
 __all__ = ["Attempt", "Mapped", "Preparation", "map_design", "recipe_sources", "synthesize"]
 
 _RECIPES = Path(__file__).parent / "recipes"
-#: Scripts for the smallest area.
-_SCRIPTS = ("amap", "resub", "nf", "direct_amap", "direct_nf")
+#: Scripts for the smallest area whose mapper takes the first of equal cells, and the others.
+_ORDERED_SCRIPTS = ("amap", "resub", "direct_amap")
+_SCRIPTS = ("nf", "direct_nf")
+#: So many orders of equal cells are tried.
+_ORDERS = 4
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,13 @@ class Attempt:
         Which of the recipes' scripts for ABC.
     budget_ns : float
         How long a path through the logic may be, for the scripts that heed it.
-    smallest : bool
-        With the smallest cell of each function alone.
+    order : int or None
+        The smallest cell of each function alone, in this order; None: every cell.
     """
 
     script: str
     budget_ns: float = 0.0
-    smallest: bool = False
+    order: int | None = None
 
     @property
     def picoseconds(self) -> int:
@@ -150,9 +153,8 @@ def synthesize(export: Export, library: Library, cells: Cells) -> Mapped:
     LibraryError
         If the library's file is no longer there.
     """
-    # The smallest cells would do for area, but the mappers' results hang on the choice either way.
-    choices = (False, True) if cells.stronger else (False,)
-    attempts = [Attempt(script, smallest=smallest) for smallest in choices for script in _SCRIPTS]
+    attempts = [Attempt(script, order=0) for script in _SCRIPTS]
+    attempts += [Attempt(s, order=order) for order in range(_ORDERS) for s in _ORDERED_SCRIPTS]
     mapped = _smallest(map_design(export, library, cells, attempts), cells.areas)
     return Mapped(mapped.top, use_complements(mapped.modules, mapped.top, cells))
 
@@ -183,6 +185,8 @@ def map_design(
         (folder / "design.v").write_text(export.verilog, "utf-8")
         (folder / "cells.lib").write_text(library.text(), "utf-8")
         (folder / "ripple.v").write_text(recipe_sources()["ripple.v"], "utf-8")
+        for order in {a.order for a in attempts if a.order is not None}:
+            (folder / _library_of(order)).write_text(library.text(cells.ordered(order)), "utf-8")
         for i, attempt in enumerate(attempts):
             script = _render(f"{attempt.script}.abc", budget=attempt.picoseconds)
             (folder / f"{i}.abc").write_text(script, "utf-8")
@@ -197,12 +201,9 @@ def map_design(
             ripple=preparation.adders,
             full_adder=adder,
             clock_gate=cells.clock_gate,
-            dont_use=_options(cells.dont_use),
+            dont_use="".join(f" -dont_use {name}" for name in cells.dont_use),
             constrained=boundary is not None,
-            attempts=[
-                _options((*cells.dont_use, *cells.stronger) if a.smallest else cells.dont_use)
-                for a in attempts
-            ],
+            libraries=[_library_of(attempt.order) for attempt in attempts],
         )
         find_yosys().run(script, folder)
         results = [_read(folder / f"{i}.json") for i in range(len(attempts))]
@@ -214,8 +215,9 @@ def _boundary(boundary: Boundary) -> str:
     return f"set_driving_cell {boundary.driver}\nset_load {boundary.load} [all_outputs]\n"
 
 
-def _options(dont_use: Sequence[str]) -> str:
-    return "".join(f" -dont_use {name}" for name in dont_use)
+def _library_of(order: int | None) -> str:
+    """The file that an attempt maps to."""
+    return "cells.lib" if order is None else f"cells{order}.lib"
 
 
 @cache
