@@ -272,13 +272,14 @@ def _key(
 
 @cache
 def _sources_sha256() -> str:
-    """Hash of the project's code and recipes: cheaper than exporting to see what changed."""
+    """Hash of the code that a record follows from: cheaper than exporting to see what changed."""
     root = Path(__file__).parent.parent
+    paths = [root / "golden" / f"{name}.py" for name in ("arithmetic", "formats")]
+    paths += [path for room in ("hdl", "synth") for path in (root / room).rglob("*")]
     digest = hashlib.sha256()
-    for room in ("golden", "hdl", "synth"):
-        for path in sorted((root / room).rglob("*")):
-            if path.suffix in (".py", ".abc", ".j2"):
-                digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
+    for path in sorted(paths):
+        if path.suffix in (".py", ".abc", ".j2", ".v"):
+            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

@@ -40,7 +40,7 @@ def choose_yosys(monkeypatch, folder, version, help_text):
 )
 def test_refuses_a_chosen_yosys_that_lacks_something(monkeypatch, tmp_path, version, help_text):
     choose_yosys(monkeypatch, tmp_path, version, help_text)
-    with pytest.raises(yosys.YosysError, match="must be Yosys 0.40 or newer"):
+    with pytest.raises(yosys.YosysError, match=r"must be Yosys 0\.40 or newer"):
         yosys.find_yosys.__wrapped__()
 
 
