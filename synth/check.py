@@ -444,6 +444,7 @@ class _ElementModel:
         self.double_buffered: bool = element.double_buffered
         self.shadow = np.zeros((copies, outputs, lanes), dtype=np.int64)
         self.resident = np.zeros_like(self.shadow) if self.double_buffered else self.shadow
+        self._correction = element.correction(self._codes())
         self.swap = np.zeros(copies, dtype=bool)
         #: Whether there is a vector: in each stage before the last.
         self._waiting = np.zeros((element.latency - 1, copies), dtype=bool)
@@ -510,7 +511,7 @@ class _ElementModel:
 
         codes = self._codes()
         products = np.einsum("cl,col->co", self._operands[-1], _units(self._format, codes))
-        products += self._element.correction(codes)
+        products += self._correction
         if self._tree_register:
             self._products, products = (
                 np.where(moves[-2][:, np.newaxis], products, self._products),
@@ -533,6 +534,9 @@ class _ElementModel:
         self.known["o_valid"] |= drive.enable | drive.reset
         self.shadow[drive.load] = drive.weights[drive.load]
         self.known["o_weights"] |= drive.load
+        changed = swaps if self.double_buffered else drive.load
+        if changed.any():
+            self._correction[changed] = self._element.correction(self._codes()[changed])
         return int(moves[-1].sum())
 
 

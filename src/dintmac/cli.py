@@ -118,7 +118,11 @@ def _add_report(verbs: Verbs) -> None:
         "report.json, report.md, report.html and plots",
         _report,
     )
-    verb.add_argument("--quick", action="store_true", help="measure in the bundled library alone")
+    verb.add_argument(
+        "--quick",
+        action="store_true",
+        help="measure in the bundled library alone, and the architectures that can be smallest",
+    )
     verb.add_argument(
         "--behavioural",
         action="store_true",
@@ -147,8 +151,8 @@ def _add_report(verbs: Verbs) -> None:
     verb.add_argument(
         "--growth",
         action="store_true",
-        help="measure more sizes of dot product and processing element as well, in the "
-        "architectures that are smallest there",
+        help="measure more sizes of dot product and processing element as well, without "
+        "architectures that others beat in area and energy",
     )
     verb.add_argument(
         "--workload",
@@ -177,13 +181,12 @@ def _add_report(verbs: Verbs) -> None:
 
 def _report(options: argparse.Namespace) -> int:
     from dintmac.golden.files import check_folder
-    from dintmac.hdl.designs import DESIGNS
     from dintmac.reports.report import summary, write_report
     from dintmac.synth.check import CheckError
     from dintmac.synth.liberty import find_libraries
     from dintmac.synth.measure import measure_all, tools
     from dintmac.synth.ratios import ratios_of
-    from dintmac.synth.records import products_of
+    from dintmac.synth.selection import contenders, selected
 
     if options.jobs < 1:
         raise ValueError(f"jobs must be positive, not {options.jobs}")
@@ -191,13 +194,11 @@ def _report(options: argparse.Namespace) -> int:
     names = options.library or (["ge"] if options.quick else None)
     libraries = find_libraries(names)
     formats = _report_formats(options.format)
-    configurations = _report_configurations(
-        options.design, formats, behavioural=options.behavioural
+    configurations = selected(
+        options.design, formats, growth=options.growth, behavioural=options.behavioural
     )
-    if options.growth:
-        configurations += _growth_configurations(formats)
-        designs = list(DESIGNS)
-        configurations.sort(key=lambda c: (designs.index(c.design), products_of(c.parameters)))
+    if options.quick:
+        configurations = contenders(configurations)
     data = _report_data(options.workload, formats)
     targets = {library: _targets(options.target_delay, library) for library in libraries}
     if options.target_delay and not any(len(t) > 1 for t in targets.values()):
@@ -251,54 +252,6 @@ def _report_data(paths: list[Path] | None, formats: list[Format]) -> dict[str, W
 
     workloads = map(load, paths) if paths else map(gaussian, formats)
     return {workload.format.name: workload for workload in workloads}
-
-
-def _growth_configurations(formats: list[Format]) -> list[Configuration]:
-    """Other sizes than the default ones; without architectures that others always beat."""
-    from dintmac.hdl.architectures import architectures_of
-    from dintmac.hdl.designs import Configuration
-
-    sizes: list[tuple[str, dict[str, int]]] = [
-        ("dot", {"lanes": 4}),
-        ("dot", {"lanes": 64}),
-        ("pe", {"lanes": 16, "outputs": 1}),
-        ("pe", {"lanes": 32, "outputs": 8}),
-        ("pe", {"lanes": 16, "outputs": 1, "double_buffered": 0}),
-        ("pe", {"lanes": 16, "outputs": 4, "double_buffered": 0}),
-    ]
-    return [
-        Configuration(design, format, architecture.name, parameters)
-        for design, parameters in sizes
-        for format in formats
-        for architecture in architectures_of(format, resident=True)
-        if architecture.is_resident
-        and architecture.name != "r4n"
-        and (architecture.name != "fip" or design == "pe")
-    ]
-
-
-def _report_configurations(
-    designs: list[str] | None, formats: list[Format], *, behavioural: bool
-) -> list[Configuration]:
-    """Versions of the designs for all formats at equal sizes, in every architecture.
-
-    ``fused`` takes INT8 in either version, and its sizes are not those of another design.
-    """
-    from dintmac.golden.formats import DINT4, INT4
-    from dintmac.hdl.architectures import architectures_of
-    from dintmac.hdl.designs import DESIGNS, RESIDENT, Configuration
-
-    configurations = [
-        Configuration(design, format, architecture.name)
-        for design in designs or DESIGNS
-        if design != "fused"
-        for format in formats
-        for architecture in architectures_of(format, resident=design in RESIDENT)
-        if behavioural or architecture.generator is not None
-    ]
-    if designs and "fused" in designs:
-        configurations += [Configuration("fused", f) for f in (INT4, DINT4) if f in formats]
-    return configurations
 
 
 # simulate

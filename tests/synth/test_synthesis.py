@@ -1,6 +1,7 @@
 """Mapped netlists: what they consist of, and that areas are those that Yosys counts."""
 
 import json
+import random
 
 import pytest
 
@@ -8,7 +9,7 @@ from dintmac.hdl.verilog import export
 from dintmac.hdl.yosys import find_yosys
 from dintmac.synth.cells import cells_of
 from dintmac.synth.check import check
-from dintmac.synth.liberty import find_libraries
+from dintmac.synth.liberty import Library, find_libraries
 from dintmac.synth.netlist import Netlist
 from dintmac.synth.synthesis import synthesize
 
@@ -72,3 +73,30 @@ def test_netlists_in_open_libraries_equal_the_golden_model(mapped, store, name):
     modules = {**cells.models, **netlist.modules}
     simulated = Netlist(modules, netlist.top, clock_gates=cells.clock_gates)
     assert check(simulated, configuration).vectors > 1000
+
+
+def shuffled(library, path, seed):
+    """The library from a file whose cells are in another order."""
+    names = sorted(library.facts)
+    random.Random(seed).shuffle(names)
+    path.write_text(library.text(names))
+    return Library.read(path)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_areas_do_not_depend_on_the_order_of_cells_in_the_file(
+    mapped, ge, ge_cells, tmp_path, seed
+):
+    configuration, netlist = mapped("mac", "int8", "nr4sd", depth=300)
+    other = shuffled(ge, tmp_path / "shuffled.lib", seed)
+    cells = cells_of(other)
+    assert synthesize(export(configuration), other, cells).area(cells) == netlist.area(ge_cells)
+
+
+def test_mappers_get_equal_cells_in_several_orders_and_all_by_area(ge_cells):
+    orders = [ge_cells.ordered(order) for order in range(4)]
+    assert len({tuple(order) for order in orders}) == 4
+    for order in orders:
+        areas = [ge_cells.areas[name] for name in order]
+        assert areas == sorted(areas)
+        assert not set(order) & {*ge_cells.dont_use, *ge_cells.stronger}

@@ -1,0 +1,92 @@
+"""Which configurations a report measures: every architecture that can be the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from dintmac.golden.formats import DINT4, INT4, Format
+from dintmac.hdl.architectures import Architecture, architectures_of
+from dintmac.hdl.designs import DESIGNS, RESIDENT, Configuration
+from dintmac.synth.records import products_of
+
+__all__ = ["CONTENDERS", "OUTCLASSED", "contenders", "selected"]
+
+#: Architectures that are smallest in the bundled library, in one of the designs and formats.
+CONTENDERS = ("nr4sd", "nr4sd_split", "pair_folded")
+
+#: Sizes beside the default ones, which show how ratios grow.
+_GROWTH: tuple[tuple[str, dict[str, int]], ...] = (
+    ("dot", {"lanes": 4}),
+    ("dot", {"lanes": 64}),
+    ("pe", {"lanes": 16, "outputs": 1}),
+    ("pe", {"lanes": 32, "outputs": 8}),
+    ("pe", {"lanes": 16, "outputs": 1, "double_buffered": 0}),
+    ("pe", {"lanes": 16, "outputs": 4, "double_buffered": 0}),
+)
+
+#: What is left out of those sizes: at the default size another architecture of the same format is
+#: smaller and takes less energy, in every library.
+OUTCLASSED = {"dot": ("booth", "pair", "r4n", "fip"), "pe": ("pair",)}
+
+
+def selected(
+    designs: Sequence[str] | None,
+    formats: Sequence[Format],
+    *,
+    growth: bool = False,
+    behavioural: bool = False,
+) -> list[Configuration]:
+    """Designs for all formats at equal sizes, in every architecture.
+
+    Parameters
+    ----------
+    designs : sequence of str or None
+        All but ``fused`` if None: it takes INT8 in either version, and its sizes are not those of
+        another design.
+    formats : sequence of Format
+    growth : bool
+        More sizes of ``dot`` and ``pe`` as well, without what is :data:`OUTCLASSED` there.
+    behavioural : bool
+        With what the synthesis tool makes of ``*`` and ``+``.
+
+    Returns
+    -------
+    list of Configuration, by design and number of products.
+    """
+    names = [design for design in DESIGNS if design != "fused"] if designs is None else designs
+    configurations = [
+        Configuration(design, format, architecture.name)
+        for design in names
+        if design != "fused"
+        for format in formats
+        for architecture in _architectures(design, format)
+        if behavioural or architecture.generator is not None
+    ]
+    if "fused" in names:
+        configurations += [Configuration("fused", f) for f in (INT4, DINT4) if f in formats]
+    if growth:
+        configurations += _growth(formats)
+    order = list(DESIGNS)
+    return sorted(configurations, key=lambda c: (order.index(c.design), products_of(c.parameters)))
+
+
+def contenders(configurations: Sequence[Configuration]) -> list[Configuration]:
+    """Those configurations whose architecture can be the smallest, by :data:`CONTENDERS`.
+
+    A design and format that has none of these stays in all its architectures.
+    """
+    kept = [c for c in configurations if c.architecture in CONTENDERS]
+    able = {(c.design, c.format) for c in kept}
+    return [c for c in configurations if c in kept or (c.design, c.format) not in able]
+
+
+def _architectures(design: str, format: Format) -> tuple[Architecture, ...]:
+    return architectures_of(format, resident=design in RESIDENT)
+
+
+def _growth(formats: Sequence[Format]) -> Iterator[Configuration]:
+    for design, sizes in _GROWTH:
+        for format in formats:
+            for architecture in _architectures(design, format):
+                if architecture.generator and architecture.name not in OUTCLASSED[design]:
+                    yield Configuration(design, format, architecture.name, sizes)
