@@ -11,14 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.checks import check_array, check_axes, check_int, check_member, check_real
-from dintmac.golden.formats import round_half_away
+from dintmac.golden.formats import Format, round_half_away
 from dintmac.golden.grids import Grid, check_grid, check_shiftable
 
-#: Fractions of the absmax scale that the MSE search tries.
-MSE_FACTORS = np.arange(100, 39, -2) / 100
+#: Scales that the MSE search tries, and one more for every three codes (section 8.1).
+MSE_SCALES = 16
+#: Root mean squares that a range without outliers reaches to, as a first guess.
+TYPICAL_RANGE = 3.0
+#: Binary orders of magnitude that the search may go below the absmax scale.
+OCTAVES = 12.0
+
+#: Errors that differ by less of them are equal: a scale and its mirror image often are, but for
+#: the rounding of floating point.
+EQUAL = 1e-12
 
 #: Weights quantized at a time: few enough for the cache, enough for NumPy.
-_CHUNK = 1 << 17
+_CHUNK = 1 << 16
 
 
 class Granularity(enum.Enum):
@@ -37,7 +45,7 @@ class ScaleSearch(enum.Enum):
 
     #: The smallest scale that clips nothing.
     ABSMAX = "absmax"
-    #: The fraction of the absmax scale with the least squared error.
+    #: The scale with the least squared error.
     MSE = "mse"
 
 
@@ -385,17 +393,13 @@ def _best_candidate(
     if signed_scale:
         candidates.append(_Candidate(-absmax_scale(-blocks, format), unshifted))
     if asymmetric:
-        # Zero is never the end of the range: a row of weights has both signs.
         shifts = range(int(format.minimum) + 1, int(format.maximum))
         candidates += [
             _Candidate(absmax_scale(blocks, format, shift), unshifted + shift) for shift in shifts
         ]
+        candidates = [_least_error(blocks, format, [*candidates, _min_max(blocks, format)])]
     if search is ScaleSearch.MSE:
-        if asymmetric:
-            candidates = [_least_error(blocks, format, candidates)]
-        candidates = [
-            _Candidate(factor * scale, zero) for scale, zero in candidates for factor in MSE_FACTORS
-        ]
+        candidates += [_fitted(blocks, format, candidate) for candidate in candidates]
     return _least_error(blocks, format, candidates)
 
 
@@ -409,7 +413,7 @@ def _least_error(
     best, least = first, _squared_error(blocks, first, format)
     for candidate in others:
         error = _squared_error(blocks, candidate, format)
-        better = error < least
+        better = error < least * (1 - EQUAL)
         best = _Candidate(
             np.where(better, candidate.scale, best.scale),
             np.where(better, candidate.zero, best.zero),
@@ -438,8 +442,87 @@ def absmax_scale(
     """
     highest = blocks.max(axis=1, keepdims=True) / (format.maximum - zero_point)
     lowest = blocks.min(axis=1, keepdims=True) / (format.minimum - zero_point)
-    scale = np.maximum(highest, lowest)
-    return np.where(scale > 0, scale, 1.0)
+    return _or_one(np.maximum(highest, lowest))
+
+
+def _min_max(blocks: NDArray[np.float64], format: Grid) -> _Candidate:
+    """All steps over the range of each row, widened to contain zero, and the nearest zero point."""
+    low = np.minimum(blocks.min(axis=1, keepdims=True), 0)
+    high = np.maximum(blocks.max(axis=1, keepdims=True), 0)
+    scale = _or_one((high - low) / (format.maximum - format.minimum))
+    return _Candidate(scale, round_half_away(format.minimum - low / scale).astype(np.int64))
+
+
+def _fitted(blocks: NDArray[np.float64], format: Grid, start: _Candidate) -> _Candidate:
+    """The scale of each row with the least squared error, searched round an absmax scale.
+
+    docs/dint.md, section 8.1. A scale that is tried only has to find the right codes: it stands
+    for the one that is best for them.
+    """
+    steps = blocks / start.scale
+    energy = _row_dots(steps, steps)
+    reach = np.maximum(format.maximum - start.zero, start.zero - format.minimum)
+    rms = np.sqrt(energy / steps.shape[1])
+    best = _Fit(np.ones(energy.shape), np.zeros(energy.shape))
+    for tried in (best.scale, np.clip(TYPICAL_RANGE * rms / reach, 2.0**-OCTAVES, 1)):
+        best = _better(best, _fit(steps, tried, format, start.zero))
+    narrowest = _narrowest(np.abs(steps), reach, energy - best.explained)
+    widest = 1 + 4 / format.bits
+    count = MSE_SCALES + (1 << format.bits) // 3
+    for inverse in np.linspace(1 / widest, 1 / narrowest, count):
+        best = _better(best, _fit(steps, 1 / inverse, format, start.zero))
+    best = _better(best, _fit(steps, best.scale, format, start.zero))
+    return _Candidate(start.scale * best.scale, start.zero)
+
+
+class _Fit(NamedTuple):
+    """Scales of rows, and what codes explain of the squares of each; both of shape (rows, 1)."""
+
+    scale: NDArray[np.float64]
+    explained: NDArray[np.float64]
+
+
+def _fit(
+    steps: NDArray[np.float64], tried: NDArray[np.float64], format: Grid, zero: NDArray[np.int64]
+) -> _Fit:
+    """The codes that a scale gives, with the scale that is best for them.
+
+    Values q leave the least of Σ(w − sq)² with s = Σwq / Σq²: Σw² − (Σwq)² / Σq².
+    """
+    half_steps = _round(steps / tried, format, zero)
+    products, squares = _row_dots(half_steps, steps), _or_one(_row_dots(half_steps, half_steps))
+    return _Fit(2 * products / squares, products**2 / squares)
+
+
+def _better(first: _Fit, second: _Fit) -> _Fit:
+    """For each row the fit that explains more; of equals the first."""
+    better = second.explained > first.explained
+    return _Fit(*(np.where(better, b, a) for a, b in zip(first, second, strict=True)))
+
+
+def _narrowest(
+    magnitudes: NDArray[np.float64], reach: NDArray[np.int64], error: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """A scale of each row below which clipping alone costs more than an error; shape (rows, 1)."""
+    low, high = np.zeros(error.shape), np.full(error.shape, OCTAVES)
+    for _ in range(8):
+        middle = (low + high) / 2
+        clipped = np.maximum(magnitudes - reach * 2.0**-middle, 0)
+        too_much = _row_dots(clipped, clipped) > error
+        low, high = np.where(too_much, low, middle), np.where(too_much, middle, high)
+    return 2.0**-high
+
+
+def _row_dots(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Products of rows with rows; shape (rows, 1)."""
+    # Not by BLAS, whose last bits depend on the number of its threads.
+    dots: NDArray[np.float64] = np.einsum("ij,ij->i", first, second)[:, np.newaxis]
+    return dots
+
+
+def _or_one(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The values, and 1 where there are none above zero."""
+    return np.where(values > 0, values, 1.0)
 
 
 def _squared_error(
@@ -448,8 +531,7 @@ def _squared_error(
     """Squared error of each row; shape (rows, 1)."""
     scale, zero = candidate
     error = _round(blocks / scale, format, zero) * (scale / 2) - blocks
-    squared: NDArray[np.float64] = np.square(error).sum(axis=1, keepdims=True)
-    return squared
+    return _row_dots(error, error)
 
 
 def _round(
@@ -458,8 +540,12 @@ def _round(
     """The values that :func:`encode` chooses, in half steps, less the zero point."""
     if not np.any(zero_point):
         return format.round(steps)
-    # The unshifted grid knows the denormals; the integers are clipped to the shifted range.
+    assert isinstance(format, Format)  # No other grid has a zero point.
     low, high = format.minimum - zero_point, format.maximum - zero_point
-    small = np.abs(steps) < 0.75
-    integers = np.clip(2 * round_half_away(steps), 2 * low, 2 * high)
-    return np.where(small, format.round(np.where(small, steps, 0)), integers)
+    whole = 2 * round_half_away(np.clip(steps, low, high))
+    if not format.is_dint:
+        return whole
+    # Where zero is an end of the range, its denormal is.
+    inside = np.clip(steps, np.minimum(low, -0.5), np.maximum(high, 0.5))
+    half_steps = round_half_away(2 * inside)
+    return np.where(np.abs(half_steps) == 1, half_steps, whole)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dintmac.golden import quantize as module
-from dintmac.golden.formats import DINT4, FP4, INT4, INT8, dint
+from dintmac.golden.formats import DINT4, FP4, INT4, INT8, dint, integer
 from dintmac.golden.grids import NF4
 from dintmac.golden.matmul import matmul
 from dintmac.golden.quantize import (
@@ -38,48 +38,96 @@ def shared(weights, granularity, group_size):
     return [row[i : i + size] for row in weights for i in range(0, len(row), size)]
 
 
-def reference_scale(block, format, search, signed):
-    """The best candidate of section 8, one at a time."""
+def squared_error(block, grid, scale):
+    """Of what shares a scale, rounded to the nearest levels."""
+    half_steps = grid.decode(grid.encode(block / scale))
+    return np.sum((half_steps * (scale / 2) - block) ** 2, axis=-1)
+
+
+def absmax_scales(block, grid, signed):
+    """The smallest scales that clip nothing, of section 8, the positive one first."""
 
     def smallest(values):
-        scale = max(max(values) / format.maximum, min(values) / format.minimum)
+        scale = max(max(values) / grid.maximum, min(values) / grid.minimum)
         return scale if scale > 0 else 1.0
 
-    candidates = [smallest(block)]
-    if signed:
-        candidates.append(-smallest(-block))
-    if search is ScaleSearch.MSE:
-        factors = [f / 100 for f in range(100, 39, -2)]
-        candidates = [f * scale for scale in candidates for f in factors]
-
-    def error(scale):
-        half_steps = format.decode(format.encode(block / scale))
-        return np.sum((half_steps * (scale / 2) - block) ** 2)
-
-    return min(candidates, key=error)
+    return [smallest(block), *([-smallest(-block)] if signed else [])]
 
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda f: f.name)
 @pytest.mark.parametrize(("granularity", "group_size"), GRANULARITIES)
-@pytest.mark.parametrize("search", ScaleSearch)
 @pytest.mark.parametrize("signed", [False, True])
-def test_equals_a_loop_over_what_shares_a_scale(format, granularity, group_size, search, signed):
+def test_equals_a_loop_over_what_shares_a_scale(format, granularity, group_size, signed):
     weights = random_weights()
     quantized = quantize_weights(
-        weights,
-        format,
-        granularity=granularity,
-        group_size=group_size,
-        search=search,
-        signed_scale=signed,
+        weights, format, granularity=granularity, group_size=group_size, signed_scale=signed
     )
     blocks = shared(weights, granularity, group_size)
-    scales = [reference_scale(block, format, search, signed) for block in blocks]
+    scales = [
+        min(absmax_scales(block, format, signed), key=lambda s: squared_error(block, format, s))
+        for block in blocks
+    ]
     np.testing.assert_allclose(quantized.scale.ravel(), scales, rtol=1e-12)
     actual = shared(quantized.codes, granularity, group_size)
     for codes, block, scale in zip(actual, blocks, quantized.scale.ravel(), strict=True):
         assert codes.tolist() == format.encode(block / scale).tolist()
         assert scale != 0
+
+
+def densely_searched_error(block, grid, signed, factors):
+    """The least squared error of all these multiples of the absmax scales."""
+    scales = np.multiply.outer(absmax_scales(block, grid, signed), factors).ravel()
+    return squared_error(block, grid, scales[:, np.newaxis]).min()
+
+
+GRIDS = [dint(3), INT4, DINT4, FP4, NF4, dint(7), INT8]
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: grid.name)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("group_size", [16, 64, 128])
+def test_mse_scales_of_groups_equal_a_dense_search(grid, signed, group_size):
+    rng = np.random.default_rng(group_size)
+    weights = np.vstack([rng.standard_normal((4, 128)), rng.standard_t(4, (4, 128))])
+    quantized = quantize_weights(
+        weights,
+        grid,
+        granularity=Granularity.GROUP,
+        group_size=group_size,
+        search=ScaleSearch.MSE,
+        signed_scale=signed,
+    )
+    factors = np.linspace(0.3, 2.7, 1000)
+    dense = sum(
+        densely_searched_error(block, grid, signed, factors)
+        for block in shared(weights, Granularity.GROUP, group_size)
+    )
+    assert np.square(quantized.dequantize() - weights).sum() <= 1.005 * dense
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: grid.name)
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("outliers", [[], [60.0], [-300.0, 290.0], [2e4]])
+def test_mse_scales_of_tensors_with_outliers_equal_a_dense_search(grid, signed, outliers):
+    weights = np.random.default_rng(1).standard_t(4, (2, 1024))
+    weights[1, : len(outliers)] = outliers
+    quantized = quantize_weights(
+        weights,
+        grid,
+        granularity=Granularity.TENSOR,
+        search=ScaleSearch.MSE,
+        signed_scale=signed,
+    )
+    factors = np.geomspace(1e-4, 2, 600)
+    dense = densely_searched_error(weights.ravel(), grid, signed, factors)
+    assert np.square(quantized.dequantize() - weights).sum() <= 1.005 * dense
+
+
+def test_a_scale_above_absmax_leaves_the_top_level_out():
+    steps = np.array([[4.0, 3.0, 1.5, -0.5]])
+    quantized = quantize_weights(1.25 * steps, FP4, search=ScaleSearch.MSE)
+    assert quantized.scale.item() == pytest.approx(1.25)
+    assert (FP4.half_steps[quantized.codes] / 2).tolist() == steps.tolist()
 
 
 def test_parts_of_a_large_matrix_are_quantized_alike(monkeypatch):
@@ -187,18 +235,67 @@ def test_asymmetric_weights_are_the_nearest_values_of_the_shifted_range(format, 
     assert len(set(quantized.zero_point.ravel().tolist())) > 1
 
 
-def test_asymmetric_scales_are_the_best_of_all_zero_points():
-    weights = random_weights(12, (4, 10)) + 0.5
+def shifted_error(weights, format, scale, zero):
+    codes = module.encode(weights / scale, format, zero)
+    return np.square(module.decode(codes, format, zero) * scale - weights).sum(axis=1)
+
+
+def min_max_error(weights, format):
+    """Of the range over all steps, from its least value, and the nearest zero point."""
+    low, high = np.minimum(weights.min(axis=1), 0), np.maximum(weights.max(axis=1), 0)
+    scale = ((high - low) / (format.maximum - format.minimum))[:, np.newaxis]
+    zero = np.round(format.minimum - low[:, np.newaxis] / scale).astype(int)
+    return shifted_error(weights, format, scale, zero)
+
+
+def test_asymmetric_scales_are_the_best_of_all_zero_points_and_of_min_max():
+    weights = random_weights(12, (40, 10)) + 0.5
 
     def error(zero):
         low, high = -6 - zero, 7 - zero
         scale = np.maximum(weights.max(axis=1) / high, weights.min(axis=1) / low)[:, np.newaxis]
-        codes = module.encode(weights / scale, DINT4, zero)
-        return np.square(module.decode(codes, DINT4, zero) * scale - weights).sum(axis=1)
+        return shifted_error(weights, DINT4, scale, zero)
 
-    least = np.min([error(zero) for zero in range(-5, 7)], axis=0)
+    errors = [*(error(zero) for zero in range(-5, 7)), min_max_error(weights, DINT4)]
     values = quantize_weights(weights, DINT4, asymmetric=True).dequantize()
-    np.testing.assert_allclose(np.square(values - weights).sum(axis=1), least, rtol=1e-9)
+    found = np.square(values - weights).sum(axis=1)
+    np.testing.assert_allclose(found, np.min(errors, axis=0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("search", ScaleSearch)
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@pytest.mark.parametrize("shift", [0.0, 0.3, 5.0, -5.0])
+def test_asymmetric_integers_are_never_worse_than_the_textbook(search, bits, shift):
+    weights = np.random.default_rng(14).standard_normal((30, 64)) + shift
+    low, high = np.minimum(weights.min(axis=1), 0), np.maximum(weights.max(axis=1), 0)
+    scale = ((high - low) / (2**bits - 1))[:, np.newaxis]
+    zero = np.round(-low[:, np.newaxis] / scale)
+    codes = np.clip(np.round(weights / scale) + zero, 0, 2**bits - 1)
+    textbook = np.square(scale * (codes - zero) - weights).sum(axis=1)
+    quantized = quantize_weights(weights, integer(bits), search=search, asymmetric=True)
+    found = np.square(quantized.dequantize() - weights).sum(axis=1)
+    assert (found <= textbook * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("format", [dint(3), DINT4, dint(8)], ids=lambda f: f.name)
+@pytest.mark.parametrize("shift", [0.3, 5.0, -5.0])
+def test_asymmetric_dint_is_never_worse_than_min_max(format, shift):
+    weights = np.random.default_rng(15).standard_normal((30, 64)) + shift
+    values = quantize_weights(weights, format, asymmetric=True).dequantize()
+    found = np.square(values - weights).sum(axis=1)
+    assert (found <= min_max_error(weights, format) * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("format", [INT4, DINT4], ids=lambda f: f.name)
+def test_zero_points_reach_from_the_least_to_the_greatest_integer(format):
+    steps = np.linspace(-20, 20, 401)
+    for zero in range(format.minimum, format.maximum + 1):
+        levels = np.arange(format.minimum, format.maximum + 1) - zero
+        if format.is_dint:
+            levels = np.append(levels, [0.5, -0.5])
+        values = module.decode(module.encode(steps, format, zero), format, zero)
+        nearest = np.abs(levels - steps[:, np.newaxis]).min(axis=1)
+        np.testing.assert_allclose(np.abs(values - steps), nearest, atol=1e-12)
 
 
 def test_asymmetric_dint4_is_more_accurate_than_a_signed_scale():

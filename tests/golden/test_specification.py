@@ -13,7 +13,7 @@ from dintmac.golden.calibration import AffineQuantizer
 from dintmac.golden.formats import DINT4, FP4, INT4, INT8, dint, integer, parse
 from dintmac.golden.matmul import exact_depth
 from dintmac.golden.packing import pack
-from dintmac.golden.quantize import quantize_weights, split_error
+from dintmac.golden.quantize import ScaleSearch, quantize_weights, split_error
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "dint.md").read_text(encoding="utf-8")
@@ -248,7 +248,7 @@ def test_error_split_example_holds():
 def test_asymmetric_example_holds():
     rows = table("8.2")
     weights = np.array([[float(number(row["weight"])) for row in rows]])
-    assert "−6 − Z … 7 − Z, Z from −5 to 6" in section("8.2")
+    assert "−6 − Z … 7 − Z, Z from −6 to 7" in section("8.2")
     codes = quantize.encode(weights / 0.1, DINT4, -3)
     assert codes.tolist() == [[int(row["code"], 2) for row in rows]]
     steps = quantize.decode(codes, DINT4, -3)
@@ -257,11 +257,72 @@ def test_asymmetric_example_holds():
     assert (quantize.decode(np.arange(16, dtype=np.uint8), DINT4, -3).min()) == -3
 
 
-def test_search_grids_are_those_of_the_text():
+def test_activation_search_is_that_of_the_text():
     assert "0.20, 0.21 … 1.00" in section("7.1")
     np.testing.assert_allclose(calibration.MSE_FACTORS, np.linspace(0.2, 1, 81))
-    assert "1.00, 0.98 … 0.40" in section("8")
-    np.testing.assert_allclose(quantize.MSE_FACTORS, np.linspace(1, 0.4, 31))
+
+
+def test_weight_search_examples_hold():
+    weights = np.array([[0.8, 0.6, 0.3, -0.2]])
+    for row in table("8.1"):
+        format, search = parse(row["format"]), ScaleSearch(row["search"])
+        quantized = quantize_weights(weights, format, search=search)
+        assert quantized.scale.item() == pytest.approx(float(row["scale"]), abs=1e-6)
+        steps = [number(step) for step in row["steps"].split(", ")]
+        assert (format.half_steps[quantized.codes[0]] / 2).tolist() == steps
+        error = np.sum((quantized.dequantize() - weights) ** 2)
+        assert error == pytest.approx(float(row["squared error"]), abs=1e-6)
+
+
+def searched_scale(weights, format, absmax):
+    """Section 8.1, one scale at a time."""
+    w = weights / absmax
+    reach = max(format.maximum, -format.minimum)
+
+    def codes_of(tried):
+        q = format.half_steps[format.encode(w / tried)] / 2
+        products, squares = float(w @ q), float(q @ q)
+        return (products / squares, products**2 / squares) if squares else (1.0, 0.0)
+
+    def better(best, tried):
+        found = codes_of(tried)
+        return found if found[1] > best[1] else best
+
+    typical = 3 * np.sqrt(np.mean(w**2)) / reach
+    best = (1.0, 0.0)
+    for tried in (1.0, min(max(typical, 2.0**-12), 1)):
+        best = better(best, tried)
+    error = w @ w - best[1]
+    low, high = 0.0, 12.0
+    for _ in range(8):
+        e = (low + high) / 2
+        if np.sum(np.maximum(np.abs(w) - reach * 2**-e, 0) ** 2) > error:
+            high = e
+        else:
+            low = e
+    first, last = 1 / (1 + 4 / format.bits), 2**high
+    count = 16 + 2**format.bits // 3
+    for i in range(count):
+        best = better(best, 1 / (first + (last - first) * i / (count - 1)))
+    return absmax * better(best, best[0])[0]
+
+
+@pytest.mark.parametrize("format", [dint(3), DINT4, INT4, FP4, INT8], ids=lambda f: f.name)
+def test_weight_search_is_that_of_the_text(format):
+    rng = np.random.default_rng(0)
+    weights = rng.standard_t(3, (20, 24))
+    weights[:5, 0] *= 100
+    quantized = quantize_weights(weights, format, search=ScaleSearch.MSE, signed_scale=True)
+    for row, scale in zip(weights, quantized.scale.ravel(), strict=True):
+        absmax = [
+            s * np.max(s * row / np.where(s * row > 0, format.maximum, format.minimum))
+            for s in (1, -1)
+        ]
+        candidates = [*absmax, *(searched_scale(row, format, a) for a in absmax)]
+        values = [format.half_steps[format.encode(row / s)] * (s / 2) for s in candidates]
+        errors = np.array([np.sum((v - row) ** 2) for v in values])
+        first = int(np.argmax(errors <= errors.min() * (1 + 1e-12)))
+        assert scale == pytest.approx(candidates[first], rel=1e-9)
 
 
 def citations() -> list[tuple[str, str]]:
