@@ -5,14 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
-import multiprocessing
 import os
-import signal
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,6 +29,7 @@ from dintmac.synth.stimuli import measurable
 from dintmac.synth.synthesis import Mapped, recipe_sources, synthesize
 from dintmac.synth.targets import synthesize_within
 from dintmac.synth.timing import Timing, TimingError, boundary_of, delay_missing, find_sta
+from dintmac.synth.workers import share_out
 
 __all__ = ["cached", "measure", "measure_all", "tools"]
 
@@ -124,8 +121,6 @@ def measure_all(
     """Measure many designs, several at a time.
 
     Each record is in the cache as soon as it is made, so an interrupted run resumes where it was.
-    With more than one worker the calling program needs the ``__main__`` guard that
-    ``multiprocessing`` asks for.
 
     Parameters
     ----------
@@ -171,54 +166,14 @@ def measure_all(
         for index in waiting:
             finish(index, measure(*jobs[index], data=data, store=store))
     else:
-        _measure_in_parallel(jobs, waiting, workers, data, store, finish)
+        work = partial(_work, data=data, store=store)
+        waited = [jobs[index] for index in waiting]
+        share_out(work, waited, workers, lambda i, record: finish(waiting[i], record))
     return [records[index] for index in range(len(jobs))]
 
 
-def _measure_in_parallel(
-    jobs: Sequence[Job],
-    waiting: Sequence[int],
-    workers: int,
-    data: Data | None,
-    store: Cache,
-    finish: Callable[[int, Record], None],
-) -> None:
-    # Spawned, because the caller may have threads, such as that of a progress bar.
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_become_worker) as pool:
-        futures = {pool.submit(_work, jobs[index], data, store): index for index in waiting}
-        try:
-            for future in as_completed(futures):
-                finish(futures[future], future.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
-            raise
-
-
-def _become_worker() -> None:
-    """Leave Ctrl-C to the parent, and end by unwinding, which removes temporary files."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _unwind)
-
-
-def _unwind(number: int, frame: object) -> None:
-    # The pool terminates the other workers once more when it sees that one has ended.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit(128 + number)
-
-
 def _work(job: Job, data: Data | None, store: Cache) -> Record:
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_IGN:
-        # What was raised while the pool sent the last answer off is lost.
-        os._exit(1)
-    try:
-        return measure(*job, data=data, store=store)
-    except SystemExit:
-        # The pool would take this for the job's answer and hand out the next.
-        os._exit(1)
+    return measure(*job, data=data, store=store)
 
 
 def tools() -> dict[str, str]:
