@@ -238,7 +238,7 @@ class _Cocotb(Simulator):
         (folder / "run.json").write_text(json.dumps(run), "utf-8")
         result = folder / "result.pickle"
         result.unlink(missing_ok=True)
-        _execute(folder, _environment() | dict(command.environment), progress)
+        _execute(folder, _environment(folder) | dict(command.environment), progress)
         if not result.exists():
             raise SimulationError(f"{self.name} did not finish: {_end_of_logs(folder)}")
         exception, value = pickle.loads(result.read_bytes())
@@ -390,15 +390,18 @@ def _check_cocotb(name: str) -> None:
         )
 
 
-def _environment() -> dict[str, str]:
-    """The environment without what would change how cocotb's runner works, for child and bench."""
+def _environment(folder: Path) -> dict[str, str]:
+    """The environment without what would change how cocotb's runner works.
+
+    Temporary files of compilers go to ``folder``, and no bench imports from the user's.
+    """
     ours = {"WAVES", "GUI", "PYTEST_CURRENT_TEST", "SIM_CMD_PREFIX", "SIM_CMD_SUFFIX"}
     kept = {
         name: value
         for name, value in os.environ.items()
         if name not in ours and not name.startswith("COCOTB_")
     }
-    return kept | {"PYTHONSAFEPATH": "1"}
+    return kept | {"PYTHONSAFEPATH": "1", "TMPDIR": str(folder)}
 
 
 def _execute(folder: Path, environment: dict[str, str], progress: Progress) -> None:

@@ -112,9 +112,11 @@ def _worker(folder: str) -> Iterator[_Worker]:
 
 def _serve(connection: Connection) -> None:
     """The worker's side: calls the function for one item after the other."""
-    function = connection.recv()
-    while True:
-        connection.send(_outcome(function, connection.recv()))
+    # The parent may end at any moment.
+    with contextlib.suppress(EOFError, ConnectionError):
+        function = connection.recv()
+        while True:
+            connection.send(_outcome(function, connection.recv()))
 
 
 def _outcome(function: Callable[[Any], Any], item: Any) -> tuple[Exception | None, Any]:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -41,6 +42,20 @@ def devices_stay_what_they_are():
     before = null()
     yield
     assert null() == before
+
+
+@pytest.fixture
+def own_signals(monkeypatch):
+    """Puts back what an entry in this process does with signals."""
+    from dintmac import cli
+
+    numbers = cli._SIGNALS
+    before = [signal.getsignal(number) for number in numbers]
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    monkeypatch.setattr(cli, "_interrupted", False)
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture

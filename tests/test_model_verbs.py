@@ -11,14 +11,13 @@ import time
 import numpy as np
 import pytest
 
-from dintmac import console
-from dintmac.cli import main
+from dintmac.cli import console, entry, main
 from dintmac.golden import export
 from dintmac.reports import evaluation
 
 safetensors = pytest.importorskip("safetensors.numpy")
 
-FAST = ["--length", "16", "--count", "4", "--scales", "absmax"]
+FAST = {"--length": 16, "--count": 4, "--scales": "absmax"}
 
 
 @pytest.fixture
@@ -49,21 +48,20 @@ def refused(call, sentence):
 
 
 def quantize(run, folder, *options):
-    if "--method" not in options:
-        options = ("--method", "none", *options)
-    calibration = folder.parent / "calibration"
-    return run(
-        *("quantize", folder, "--output", "out", "--calibration", calibration),
-        *("--length", 16, *options),
-    )
+    usual = {"--output": "out", "--calibration": folder.parent / "calibration", "--length": 16}
+    return run("quantize", folder, *unless_given({"--method": "none"} | usual, options))
+
+
+def unless_given(usual, options):
+    """Options, with the usual ones that are not among them."""
+    added = [pair for pair in usual.items() if pair[0] not in options]
+    return [*(word for pair in added for word in pair), *options]
 
 
 def evaluate(run, folder, *options):
     """As it is called here, it takes a simple method unless the test says otherwise."""
-    if "--method" not in options:
-        options = ("--method", "none", *options)
-    texts = ["--calibration", folder.parent / "calibration", "--text", folder.parent / "evaluation"]
-    return run("evaluate", folder, *texts, *FAST, *options)
+    texts = {"--calibration": folder.parent / "calibration", "--text": folder.parent / "evaluation"}
+    return run("evaluate", folder, *unless_given({"--method": "none"} | texts | FAST, options))
 
 
 def test_quantize_writes_a_folder_whose_workloads_run_on_the_tile(run, model, tmp_path):
@@ -119,17 +117,19 @@ def test_evaluate_refuses_codes_that_are_no_model_of_its_own(run, model, tmp_pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_quantize_leaves_nothing(run, model, tmp_path, monkeypatch, number):
+def test_an_interrupted_quantize_leaves_nothing(
+    own_signals, model, tmp_path, monkeypatch, capsys, number
+):
     def interrupt(path, workload):
         assert list(tmp_path.glob(".out-*/out/*"))
         os.kill(os.getpid(), number)
 
-    before = signal.getsignal(signal.SIGTERM)
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dintmac", *map(str, arguments)])
+        return entry(), *capsys.readouterr()
+
     monkeypatch.setattr(export, "save", interrupt)
-    try:
-        assert quantize(run, model) == (130, "", "dintmac: interrupted\n")
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    assert quantize(run, model) == (130, "", "dintmac: interrupted\n")
     names = {"calibration", "evaluation", "model", "questions"}
     assert {path.name for path in tmp_path.iterdir()} == names
 

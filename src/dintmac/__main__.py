@@ -2,6 +2,10 @@
 
 import sys
 
-from dintmac.cli import main
+if not sys.flags.safe_path:
+    # Python has put the current folder first; a user's random.py there is none of ours.
+    del sys.path[0]
 
-sys.exit(main())
+from dintmac.cli import entry
+
+sys.exit(entry())

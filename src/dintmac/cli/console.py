@@ -8,13 +8,13 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-#: The verbs of the command line, to which others are added.
-Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+AddOptions: TypeAlias = Callable[[argparse.ArgumentParser], None]
 
 #: Seconds before a progress bar appears.
 PATIENCE = 2.0
@@ -29,13 +29,61 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return super()._get_help_string(action)
 
 
-def add_verb(
-    verbs: Verbs, name: str, summary: str, run: Callable[[argparse.Namespace], int]
-) -> argparse.ArgumentParser:
-    """A verb that calls ``run`` with the options and ends with the exit status it returns."""
-    verb = verbs.add_parser(name, help=summary, description=summary, formatter_class=HelpFormatter)
-    verb.set_defaults(run=run)
-    return verb
+class Parser(argparse.ArgumentParser):
+    """Says in one sentence what is wrong."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(formatter_class=HelpFormatter, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a ValueError, as any other wrong input does."""
+        raise ValueError(f"{message} (see {self.prog} --help)")
+
+
+class VerbParser(Parser):
+    """Takes an option once and no empty text.
+
+    Parameters
+    ----------
+    add_options : function
+        Adds the options when they are parsed: what they are made from may take long to import.
+    """
+
+    def __init__(self, add_options: AddOptions, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._add_options = add_options
+        self.register("action", None, _Once)
+        self.register("type", None, _text)
+        self.register("type", Path, lambda text: Path(_text(text)))
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As that of argparse, with the options that are added now."""
+        self._add_options(self)
+        return super().parse_known_args(args, namespace)
+
+
+class _Once(argparse.Action):
+    """Stores a value, and does not let another one take its place."""
+
+    _given = False
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if self._given:
+            raise argparse.ArgumentError(self, "can be given only once")
+        self._given = True
+        setattr(namespace, self.dest, values)
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
 
 
 @contextlib.contextmanager

@@ -1,0 +1,98 @@
+"""``dintmac prove``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from dintmac.cli import EXIT_FAILED, say
+from dintmac.cli.console import print_json
+
+if TYPE_CHECKING:
+    from dintmac.golden.formats import Format
+    from dintmac.hdl.designs import Configuration
+
+
+SUMMARY = (
+    "map designs to cells and prove the netlists: products and sums of 4-bit weights and the "
+    "control logic by a SAT solver, products of wider weights one by one"
+)
+
+
+def add_options(verb: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    verb.add_argument(
+        "design",
+        nargs="*",
+        metavar="DESIGN",
+        help="mac, dot, pe or tile (all of them if not given); of a tile the control logic alone",
+    )
+    verb.add_argument(
+        "--format",
+        action="append",
+        metavar="NAME",
+        help="weight format; can be repeated (int8, int4 and dint4 if not given)",
+    )
+    verb.add_argument(
+        "--architecture",
+        metavar="NAME",
+        help="how products are made (all architectures of the design and format if not given)",
+    )
+    verb.add_argument(
+        "--library", default="ge", metavar="NAME|PATH", help="library, by name or as a file"
+    )
+    verb.add_argument("--lanes", type=int, default=2, metavar="N", help="lanes of dot, pe and tile")
+    verb.add_argument("--json", action="store_true", help="print the proofs as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb and return its exit status."""
+    from dataclasses import asdict
+
+    from dintmac.synth.liberty import find_libraries
+    from dintmac.synth.proof import ProofError, prove
+
+    (library,) = find_libraries([options.library])
+    found: list[dict[str, object]] = []
+    status = 0
+    for configuration in _prove_configurations(options):
+        try:
+            for proof in prove(configuration, library):
+                found.append({"netlist": configuration.name, **asdict(proof)})
+                if not options.json:
+                    what = f"{configuration.name}: {proof.claim}"
+                    print(f"proved  {proof.seconds:7.2f} s  {what} ({proof.method})", flush=True)
+        except ProofError as error:
+            say(error)
+            status = EXIT_FAILED
+    if options.json:
+        print_json(found)
+    return status
+
+
+def _prove_configurations(options: argparse.Namespace) -> list[Configuration]:
+    """Small designs of one output, with the lanes that are asked for."""
+    from dintmac.golden.formats import parse
+    from dintmac.hdl.architectures import architectures_of
+    from dintmac.hdl.designs import DEFAULTS, RESIDENT, Configuration
+    from dintmac.synth.properties import PROPERTIES
+
+    def sizes(design: str) -> dict[str, int]:
+        if design not in PROPERTIES:
+            raise ValueError(f"design must be one of {', '.join(PROPERTIES)}, not {design!r}")
+        given = {"lanes": options.lanes, "outputs": 1}
+        return {name: given[name] for name in DEFAULTS[design] if name in given}
+
+    def architectures(design: str, format: Format) -> list[str]:
+        if options.architecture:
+            return [options.architecture]
+        return [a.name for a in architectures_of(format, resident=design in RESIDENT)]
+
+    # What is wrong is said before anything is mapped.
+    return [
+        Configuration(design, format, architecture, chosen)
+        for design in options.design or PROPERTIES
+        for chosen in [sizes(design)]
+        for format in map(parse, options.format or ("int8", "int4", "dint4"))
+        for architecture in architectures(design, format)
+    ]
