@@ -80,10 +80,16 @@ def write_model(
     """
     safetensors = _safetensors()
     scheme = recipe.activations
-    if not isinstance(recipe.grid, Format) or scheme is None or scheme.dynamic:
-        raise ValueError("recipe to write must have a hardware format and static activations")
+    if not isinstance(recipe.grid, Format):
+        raise ValueError(
+            "format of a folder must be int2 to int8, dint3 to dint8 or fp4, "
+            f"not {recipe.grid.name}"
+        )
+    if scheme is None or scheme.dynamic:
+        name = "none" if scheme is None else scheme.name
+        raise ValueError(f"activations of a folder must have a static range, not {name}")
     if recipe.rank or recipe.outlier is not None:
-        raise ValueError("recipe to write must have no correction and no outliers in 16 bits")
+        raise ValueError("method of a folder must have no rank and no outliers")
     quantized = quantize_layers(model, recipe, sequences)
     try:
         with new_folder(folder) as partial:

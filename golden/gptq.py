@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.checks import check_real
+from dintmac.golden.checks import check_positive, check_real
 from dintmac.golden.quantize import QuantizedTensor, decode, encode
 
 #: Columns between which the error is passed on at once, by one product of matrices.
@@ -76,8 +76,7 @@ def gptq(
     depth = weights.shape[1]
     if hessian.shape != (depth, depth):
         raise ValueError(f"hessian must have shape {(depth, depth)}, not {hessian.shape}")
-    if not damping > 0:
-        raise ValueError(f"damping must be positive, not {damping}")
+    check_positive("damping", damping)
     diagonal = np.diag(hessian)
     order = np.argsort(-diagonal, kind="stable") if activation_order else np.arange(depth)
     passed_on = _error_factors(hessian[np.ix_(order, order)], damping)

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.checks import check_member
 from dintmac.golden.formats import FORMATS, Format, check_codes, nearest
 
 
@@ -254,13 +253,13 @@ def check_shiftable(name: str, value: object) -> None:
     Raises
     ------
     TypeError
-        If ``value`` is no :class:`Format`.
+        If ``value`` is no grid.
     ValueError
         If it is one whose levels are not evenly spaced.
     """
-    check_member(name, value, Format)
-    assert isinstance(value, Format)  # For the type checker: check_member has refused others.
-    if value.is_float:
+    check_grid(name, value)
+    assert isinstance(value, Format | Codebook)  # For the type checker: check_grid has seen to it.
+    if isinstance(value, Codebook) or value.is_float:
         raise ValueError(f"{name} must be int2 to int8 or dint3 to dint8, not {value.name}")
 
 
@@ -275,5 +274,5 @@ def parse_grid(name: str) -> Format | Codebook:
     grids: list[Format | Codebook] = [*FORMATS, NF4]
     by_name = {grid.name.lower(): grid for grid in grids}
     if name.lower() not in by_name:
-        raise ValueError(f"grid must be int2 to int8, dint3 to dint8, fp4 or nf4, not {name!r}")
+        raise ValueError(f"format must be int2 to int8, dint3 to dint8, fp4 or nf4, not {name!r}")
     return by_name[name.lower()]

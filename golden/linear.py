@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dintmac.golden.arithmetic import Requantizer
 from dintmac.golden.calibration import AffineQuantizer, QuantizerOf
-from dintmac.golden.checks import check_array, check_member
+from dintmac.golden.checks import check_array
 from dintmac.golden.formats import Format
 from dintmac.golden.matmul import matmul
 from dintmac.golden.quantize import Granularity, QuantizedTensor
@@ -178,10 +178,8 @@ class IntegerLinear:
 
     Raises
     ------
-    TypeError
-        If the weights are on a grid that the hardware does not have.
     ValueError
-        If the layer has a part that it does not have.
+        If the hardware does not have the grid of the weights, or a part of the layer.
     """
 
     def __init__(
@@ -191,7 +189,11 @@ class IntegerLinear:
         *,
         multiply: Multiply = matmul,
     ) -> None:
-        check_member("format of an integer layer", layer.weight.format, Format)
+        if not isinstance(layer.weight.format, Format):
+            raise ValueError(
+                "format of an integer layer must be int2 to int8, dint3 to dint8 or fp4, "
+                f"not {layer.weight.format.name}"
+            )
         if layer.weight.zero_point is not None:
             raise ValueError("weights of an integer layer must not have a zero point")
         if layer.quantizer is None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.calibration import ActivationScheme
-from dintmac.golden.checks import check_int, check_member
+from dintmac.golden.checks import check_int, check_member, check_positive
 from dintmac.golden.formats import DINT4
 from dintmac.golden.gptq import ROWS, gptq, hessian
 from dintmac.golden.grids import Grid, check_grid, check_shiftable
@@ -83,13 +83,13 @@ class Recipe:
         check_grid("grid", self.grid)
         check_member("scaling", self.scaling, Method)
         if self.asymmetric:
-            check_shiftable("grid with a zero point", self.grid)
+            check_shiftable("format with a zero point", self.grid)
         if self.asymmetric and self.signed_scale:
             raise ValueError("scales must be either signed or asymmetric, not both")
         check_int("rank", self.rank, 0, 1 << 31)
         for name, value in (("damping", self.damping), ("outlier", self.outlier)):
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be positive, not {value}")
+            if value is not None:
+                check_positive(name, value)
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha must be 0 to 1, not {self.alpha}")
 

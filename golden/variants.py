@@ -50,7 +50,7 @@ class Variant:
         """
         changes: dict[str, Any] = {
             "grid": parse_grid(self.format),
-            "search": _member("search", self.search, ScaleSearch),
+            "search": _member("scales", self.search, ScaleSearch),
         }
         return replace(base, **changes, **_granularity(self.granularity), **_method(self.method))
 

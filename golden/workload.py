@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.calibration import calibrate
-from dintmac.golden.checks import check_array, check_axes
+from dintmac.golden.checks import check_array, check_axes, describe
 from dintmac.golden.files import write_files
 from dintmac.golden.formats import Format, parse
 from dintmac.golden.quantize import quantize_weights
@@ -120,14 +119,7 @@ def load(path: Path, format: Format | None = None) -> Workload:
     """
     if not path.is_file():
         raise ValueError(f"workload {path} is not a file")
-    try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise ValueError("it holds a single array")
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"workload {path} must be a readable .npz file: {error}") from error
+    arrays = _arrays(path)
     missing = [name for name in ("activations", "weights") if name not in arrays]
     if missing:
         raise ValueError(f"workload {path} has no array named {' or '.join(missing)}")
@@ -136,14 +128,26 @@ def load(path: Path, format: Format | None = None) -> Workload:
             arrays["activations"],
             arrays["weights"],
             _format_of(arrays.get("format"), format),
-            str(arrays.get("source", path.stem)),
+            _word("source", arrays["source"]) if "source" in arrays else path.stem,
         )
     except (TypeError, ValueError) as error:
         raise type(error)(f"workload {path}: {error}") from error
 
 
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a workload that are in a file."""
+    with path.open("rb") as file:
+        try:
+            archive = np.load(file, allow_pickle=False)
+            names = [field.name for field in fields(Workload) if field.name in archive.files]
+            return {name: archive[name] for name in names}
+        # NumPy, zipfile and zlib each raise what they like, with advice that does not fit here.
+        except Exception as error:
+            raise ValueError(f"workload {path} must be an .npz file of plain arrays") from error
+
+
 def _format_of(stored: NDArray[Any] | None, format: Format | None) -> Format:
-    own = None if stored is None else parse(str(stored))
+    own = None if stored is None else parse(_word("format", stored))
     if own is None and format is None:
         raise ValueError("it names no format, so one must be given")
     if own is not None and format is not None and own != format:
@@ -151,6 +155,13 @@ def _format_of(stored: NDArray[Any] | None, format: Format | None) -> Format:
     chosen = own or format
     assert chosen is not None
     return chosen
+
+
+def _word(name: str, stored: NDArray[Any]) -> str:
+    """The text that an array is."""
+    if not isinstance(stored, np.ndarray) or stored.dtype.kind != "U" or stored.ndim:
+        raise TypeError(f"{name} must be a single string, not {describe(stored)}")
+    return str(stored)
 
 
 def save(path: Path, workload: Workload) -> None:

@@ -143,9 +143,14 @@ def test_writes_nothing_but_its_own_files(tmp_path):
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        (Recipe(grid=NF4), "recipe to write must have a hardware format and static activations"),
-        (Recipe(activations=None), "must have a hardware format and static activations"),
-        (Recipe(rank=2), "recipe to write must have no correction and no outliers in 16 bits"),
+        (Recipe(grid=NF4), "format of a folder must be int2 to int8, .* not NF4"),
+        (Recipe(activations=None), "activations of a folder must have a static range, not none"),
+        (
+            Recipe(activations=ActivationScheme(dynamic=True)),
+            "activations of a folder must have a static range, not dynamic",
+        ),
+        (Recipe(rank=2), "method of a folder must have no rank and no outliers"),
+        (Recipe(outlier=6.0), "method of a folder must have no rank and no outliers"),
     ],
 )
 def test_refuses_what_a_folder_does_not_hold(tmp_path, recipe, message):

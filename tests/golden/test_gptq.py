@@ -98,7 +98,7 @@ Q = quantize_weights(W, DINT4)
     [
         (lambda: gptq(W[:, :3], np.eye(4), Q), r"weights must have shape \(2, 4\), not \(2, 3\)"),
         (lambda: gptq(W, np.eye(3), Q), r"hessian must have shape \(4, 4\), not \(3, 3\)"),
-        (lambda: gptq(W, np.eye(4), Q, damping=0), "damping must be positive, not 0"),
+        (lambda: gptq(W, np.eye(4), Q, damping=0), "damping must be positive and finite, not 0"),
         (lambda: gptq(W, -np.eye(4), Q), "hessian must be positive semidefinite"),
         (lambda: gptq(W * np.nan, np.eye(4), Q), "weights must be finite"),
         (lambda: hessian(X * np.inf), "inputs must be finite"),

@@ -90,7 +90,7 @@ def test_names_are_read_in_any_case():
         (
             lambda: parse_grid("fp8"),
             ValueError,
-            "grid must be int2 to int8, dint3 to dint8, fp4 or nf4, not 'fp8'",
+            "format must be int2 to int8, dint3 to dint8, fp4 or nf4, not 'fp8'",
         ),
         (
             lambda: whole_levels(NF4, 0.0),

@@ -152,8 +152,8 @@ def test_a_corrected_layer_has_less_error():
     [
         (
             lambda: IntegerLinear(quantized(quantize_weights(W, NF4))),
-            TypeError,
-            "format of an integer layer must be of type Format, not Codebook",
+            ValueError,
+            "format of an integer layer must be int2 to int8, dint3 to dint8 or fp4, not NF4",
         ),
         (
             lambda: IntegerLinear(quantized(quantize_weights(W, DINT4, asymmetric=True))),

@@ -457,8 +457,8 @@ Q = quantize_weights(W, DINT4)
         ),
         (
             lambda: quantize_weights(W, NF4, asymmetric=True),
-            TypeError,
-            "format with a zero point must be of type Format, not Codebook",
+            ValueError,
+            "format with a zero point must be int2 to int8 or dint3 to dint8, not NF4",
         ),
         (
             lambda: quantize_weights(W, DINT4, asymmetric=True, signed_scale=True),

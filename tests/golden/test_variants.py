@@ -67,9 +67,9 @@ def test_formats_of_macs_are_named_as_areas_are():
         (Variant("gptq+what", "int4"), "method must be none, or smoothquant, .* 'gptq\\+what'"),
         (Variant("aqas+awq", "int4"), r"method must have one scaling at most, not 'aqas\\+awq'"),
         (Variant("", "int4"), "method must be none, or .* not ''"),
-        (Variant("none", "int9"), "grid must be int2 to int8, .* not 'int9'"),
+        (Variant("none", "int9"), "format must be int2 to int8, .* not 'int9'"),
         (Variant("none", "int4", "row"), "granularity must be tensor, channel or, say, group64"),
-        (Variant("none", "int4", "channel", "best"), "search must be absmax or mse, not 'best'"),
+        (Variant("none", "int4", "channel", "best"), "scales must be absmax or mse, not 'best'"),
     ],
 )
 def test_refuses_unknown_names_with_one_sentence(variant, message):

@@ -1,5 +1,7 @@
 """Quantized matrix products and their files."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,9 @@ def test_a_file_without_format_takes_the_one_that_is_given(tmp_path):
         ({"activations": np.zeros(3, dtype=np.int8)}, ValueError, "must have 2 axes"),
         ({"activations": np.zeros((0, 3), dtype=np.int8)}, ValueError, "must not be empty"),
         ({"format": None}, ValueError, "it names no format, so one must be given"),
+        ({"format": np.array(["dint4"])}, TypeError, "format must be a single string"),
+        ({"format": np.array(4)}, TypeError, "format must be a single string, not int64"),
+        ({"source": np.zeros(3)}, TypeError, "source must be a single string, not float64"),
         ({"format": np.array("dint9000")}, ValueError, "format must be int2 to int8, dint3"),
     ],
 )
@@ -61,17 +66,50 @@ def test_a_missing_file_is_refused(tmp_path):
         load(tmp_path / "none.npz")
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"text"])
-def test_a_corrupt_file_is_refused(tmp_path, content):
-    (tmp_path / "w.npz").write_bytes(content)
-    with pytest.raises(ValueError, match=r"w\.npz must be a readable \.npz file"):
-        load(tmp_path / "w.npz")
+def corrupt(content):
+    """An archive whose compressed data is none."""
+    places = [i for i in range(len(content)) if content.startswith(b"PK\3\4", i)]
+    middle = (places[0] + places[1]) // 2
+    return content[:middle] + bytes([content[middle] ^ 255]) * 8 + content[middle + 8 :]
 
 
-def test_a_single_array_is_refused(tmp_path):
-    np.save(tmp_path / "w.npy", np.zeros(3))
-    with pytest.raises(ValueError, match="it holds a single array"):
-        load(tmp_path / "w.npy")
+def array(values):
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: b"",
+        lambda content: b"PK\x03\x04 broken",
+        lambda content: b"the cat sees the dog\n",
+        lambda content: "Füße".encode("latin-1"),
+        lambda content: content[: len(content) // 2],
+        corrupt,
+        lambda content: array(np.zeros(3)),
+        lambda content: array(np.array([{}])),
+    ],
+    ids=["empty", "broken", "text", "latin", "half", "corrupt", "array", "pickle"],
+)
+def test_a_file_that_is_no_archive_is_refused_without_advice(tmp_path, change):
+    path = tmp_path / "w.npz"
+    values = np.random.default_rng(0).integers(-99, 99, (99, 3), dtype=np.int8)
+    save(path, Workload(values, GOOD["weights"], INT4))
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"w\.npz must be an \.npz file of plain arrays$"):
+        load(path)
+
+
+def test_objects_are_refused_without_advice(tmp_path):
+    path = saved(tmp_path, activations=np.array([[{}]]))
+    with pytest.raises(ValueError, match=r"w\.npz must be an \.npz file of plain arrays$"):
+        load(path)
+
+
+def test_other_arrays_are_not_read(tmp_path):
+    assert load(saved(tmp_path, note=np.array([{}]))).format == DINT4
 
 
 def test_what_is_saved_is_loaded_again(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,10 @@ def add_recipe(verb: argparse.ArgumentParser) -> None:
         "of each token), or none to leave them as they are",
     )
     verb.add_argument(
-        "--percentile", type=float, default=99.99, metavar="P", help="of --activations percentile"
+        "--percentile",
+        type=float,
+        metavar="P",
+        help="of --activations percentile (99.99 if not given)",
     )
     verb.add_argument("--affine", action="store_true", help="activations have a zero point")
     verb.add_argument(
@@ -91,18 +95,22 @@ def _activations(options: argparse.Namespace) -> ActivationScheme | None:
     from dintmac.golden.calibration import ActivationScheme, Calibration
 
     methods = {method.value: method for method in Calibration}
+    percentile = options.activations == Calibration.PERCENTILE.value
+    if options.percentile is not None and not percentile:
+        raise ValueError("percentile must come with activations percentile")
     if options.activations == _NONE:
+        if options.affine:
+            raise ValueError("affine must come with activations that are quantized, not none")
         return None
     if options.activations == _DYNAMIC:
         return ActivationScheme(dynamic=True, symmetric=not options.affine)
     if options.activations not in methods:
         names = ", ".join([*methods, _DYNAMIC])
         raise ValueError(f"activations must be {names} or {_NONE}, not {options.activations!r}")
-    return ActivationScheme(
-        symmetric=not options.affine,
-        method=methods[options.activations],
-        percentile=options.percentile,
-    )
+    scheme = ActivationScheme(symmetric=not options.affine, method=methods[options.activations])
+    if options.percentile is None:
+        return scheme
+    return replace(scheme, percentile=options.percentile)
 
 
 def add_calibration(verb: argparse.ArgumentParser) -> None:
