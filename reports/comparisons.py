@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dintmac.reports.grouping import gathered, grouped
-from dintmac.reports.labels import case, listed, plural, short_case, times
+from dintmac.reports.labels import case, listed, mark, plural, short_case, times, times_of
 from dintmac.synth.ratios import Ratio, Variant
+from dintmac.synth.records import EXTRAPOLATED, FAR
 
 __all__ = [
     "AREA_SCOPE",
+    "EXTRAPOLATION",
     "PUBLISHED",
     "Comparison",
     "compare",
@@ -28,6 +30,12 @@ PUBLISHED = {"area": 1.93, "energy": 2.56}
 AREA_SCOPE = (
     "Areas are sums of mapped cells. They include registers, accumulators and handshakes. They "
     "exclude place and route, the clock tree and memories."
+)
+
+#: What the mark of an energy says.
+EXTRAPOLATION = (
+    f"Energies marked † are extrapolated. More than {100 * EXTRAPOLATED:g} % of their arcs, or of "
+    f"themselves, is read at more than {FAR:g} times the last slew or load in the library's tables."
 )
 
 
@@ -112,6 +120,7 @@ def conclusion(comparisons: Sequence[Comparison]) -> list[str]:
         ),
         *([_completeness(comparisons)] if comparisons else []),
         AREA_SCOPE,
+        *([EXTRAPOLATION] if any(r.extrapolated for c in comparisons for r in c.ratios) else []),
     ]
 
 
@@ -172,9 +181,9 @@ def _span(comparison: Comparison) -> str:
     least = min(comparison.ratios, key=lambda r: r.ratio)
     greatest = max(comparison.ratios, key=lambda r: r.ratio)
     if times(least.ratio) == times(greatest.ratio):
-        return times(least.ratio)
+        return times(least.ratio) + mark(any(r.extrapolated for r in comparison.ratios))
     return " to ".join(
-        f"{times(r.ratio)} ({', '.join(filter(None, [_place(r), comparison.architectures(r)]))})"
+        f"{times_of(r)} ({', '.join(filter(None, [_place(r), comparison.architectures(r)]))})"
         for r in (least, greatest)
     )
 

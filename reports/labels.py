@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from dintmac.synth.ratios import Ratio, Variant
-from dintmac.synth.records import PARALLEL, Record
+from dintmac.synth.records import PARALLEL, Power, Record
 
 __all__ = [
     "DASH",
     "case",
     "design_title",
+    "energy_per_mac",
     "listed",
+    "mark",
     "netlist",
     "number",
     "plural",
     "short_case",
     "short_title",
     "times",
+    "times_of",
 ]
 
 #: Stands where there is no value.
@@ -81,6 +84,23 @@ def number(value: float | None) -> str:
 def times(ratio: float) -> str:
     """A ratio, such as ``1.65×``."""
     return f"{ratio:.2f}×"
+
+
+def mark(is_extrapolated: bool) -> str:
+    """What follows an energy, or a ratio of energies, much of which is extrapolated: ``†``."""
+    return " †" if is_extrapolated else ""
+
+
+def times_of(ratio: Ratio) -> str:
+    """A ratio with its mark, such as ``1.65×`` or ``1.65× †``."""
+    return times(ratio.ratio) + mark(ratio.extrapolated)
+
+
+def energy_per_mac(power: Power | None) -> str:
+    """An energy in fJ with its mark; a dash where there is none."""
+    if power is None:
+        return DASH
+    return number(power.energy_per_mac_fj) + mark(power.is_extrapolated)
 
 
 def listed(names: Iterable[str], last: str = "and") -> str:

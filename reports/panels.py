@@ -11,6 +11,7 @@ from dintmac.reports.grouping import gathered, grouped
 from dintmac.reports.labels import (
     case,
     design_title,
+    mark,
     netlist,
     number,
     short_title,
@@ -282,7 +283,7 @@ def area_panels(records: Sequence[Record]) -> list[BarPanel]:
 def energy_panels(records: Sequence[Record]) -> list[BarPanel]:
     """Energies per MAC of each format's lowest-energy netlist: a panel for each library."""
     splits = [
-        (r, mode, _scaled(power.split_fj, 1))
+        (r, mode + mark(power.is_extrapolated), _scaled(power.split_fj, 1))
         for r in _best(records, lambda r: r.power.energy_per_mac_fj if r.power else math.inf)
         for mode, power in (("", r.power), (", INT8 mode", r.power_int8))
         if power is not None
@@ -329,7 +330,8 @@ def _scaled(split: Mapping[str, float | None], macs: int) -> dict[str, float]:
 
 
 def _dot(comparison: Comparison, ratio: Ratio) -> Dot:
-    return Dot(case(ratio), ratio.library, ratio.ratio, comparison.architectures(ratio))
+    note = f"{mark(ratio.extrapolated)} {comparison.architectures(ratio)}".strip()
+    return Dot(case(ratio), ratio.library, ratio.ratio, note)
 
 
 def _label(record: Record) -> str:

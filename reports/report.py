@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dintmac.golden.files import Content, write_folder
-from dintmac.reports.comparisons import AREA_SCOPE, Comparison, compare, conclusion, places
+from dintmac.reports.comparisons import (
+    AREA_SCOPE,
+    EXTRAPOLATION,
+    Comparison,
+    compare,
+    conclusion,
+    places,
+)
 from dintmac.reports.grouping import grouped
 from dintmac.reports.labels import listed, number, plural, times
 from dintmac.reports.pages import plain_table, render_html, render_markdown
@@ -299,7 +306,29 @@ def _energies(records: Sequence[Record]) -> list[tuple[str, str]]:
         f"Transitions with glitches, at work on {data}, times the Liberty file's tables; leakage "
         f"over a clock period of {periods}. No wires and no clock tree."
     )
-    return [("Energies", text)]
+    return [("Energies", text), *_extrapolation(records)]
+
+
+def _extrapolation(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """How far beyond the tables energies are read, in the libraries where some are marked."""
+    beyond = [
+        (record.library, power.beyond_tables)
+        for record in records
+        for power in (record.power, record.power_int8)
+        if power is not None and power.beyond_tables is not None and power.is_extrapolated
+    ]
+    if not beyond:
+        return []
+    texts = [EXTRAPOLATION]
+    for library, group in grouped(beyond, lambda item: item[0]).items():
+        arcs = max(one.arcs for _, one in group)
+        energy = max(one.energy for _, one in group)
+        reach = max(one.reach for _, one in group)
+        texts.append(
+            f"In {library} that is up to {100 * arcs:.1f} % of the arcs and {100 * energy:.1f} % "
+            f"of an energy, at up to {reach:.0f} times the last entry."
+        )
+    return [("Extrapolation", " ".join(texts))]
 
 
 def _target(record: Record) -> str:

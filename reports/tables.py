@@ -12,10 +12,11 @@ from dintmac.reports.labels import (
     DASH,
     case,
     design_title,
+    energy_per_mac,
     listed,
     netlist,
     number,
-    times,
+    times_of,
 )
 from dintmac.synth.curves import throughput_per_area
 from dintmac.synth.ratios import Ratio, Variant
@@ -97,7 +98,7 @@ def ratio_table(comparison: Comparison) -> Table:
     libraries = tuple(dict.fromkeys(r.library for r in comparison.ratios))
     rows = []
     for title, ratios in grouped(comparison.ratios, case).items():
-        cells = {r.library: _spaced(times(r.ratio), comparison.architectures(r)) for r in ratios}
+        cells = {r.library: _spaced(times_of(r), comparison.architectures(r)) for r in ratios}
         values = (cells.get(library, DASH) for library in libraries)
         rows.append((title, _compared(comparison, ratios), *values))
     return Table(
@@ -154,7 +155,7 @@ def baseline_tables(ratios: Sequence[Ratio]) -> list[Table]:
             "architecture",
             {
                 (case(r), r.baseline.architecture, r.library): _spaced(
-                    times(r.ratio), "(strongest)" if r.strongest else ""
+                    times_of(r), "(strongest)" if r.strongest else ""
                 )
                 for r in group
             },
@@ -215,10 +216,10 @@ def _throughput(record: Record) -> float | None:
 
 def _energies(record: Record) -> str:
     """Energy of a MAC, and that of INT8 mode."""
-    energy = number(None if record.power is None else record.power.energy_per_mac_fj)
+    energy = energy_per_mac(record.power)
     if record.power_int8 is None:
         return energy
-    return f"{energy}; INT8 mode {number(record.power_int8.energy_per_mac_fj)}"
+    return f"{energy}; INT8 mode {energy_per_mac(record.power_int8)}"
 
 
 def _ratios(record: Record, ratios: Sequence[Ratio]) -> str:
@@ -226,7 +227,7 @@ def _ratios(record: Record, ratios: Sequence[Ratio]) -> str:
     here = (record.library, record.design, record.parameters, record.target_delay_ns)
     side = Variant(record.format, record.architecture)
     texts = [
-        _spaced(times(r.ratio), netlist(r.baseline), "" if r.metric == "area" else f"({r.metric})")
+        _spaced(times_of(r), netlist(r.baseline), "" if r.metric == "area" else f"({r.metric})")
         for r in ratios
         if (r.library, r.design, r.parameters, r.delay_ns) == here
         and r.candidate == side

@@ -2,13 +2,13 @@
 
 A transition of a net takes half of C·V², with the capacitances of the pins on it, and what
 `internal_power` states for the pins that move. Rising and falling transitions are equally many,
-so their mean counts. Wires are not part of a mapped netlist: their capacitance is nought unless it
+so their mean counts. Wires are not part of a mapped netlist: their capacitance is zero unless it
 is given. docs/energy.md has the formulas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from dintmac.hdl.designs import Configuration
 from dintmac.synth.activity import Activity, Circuit, Instances, TimedSimulation
 from dintmac.synth.cells import Cells
 from dintmac.synth.liberty import Library
-from dintmac.synth.records import Power
+from dintmac.synth.records import FAR, BeyondTables, Power
 from dintmac.synth.stimuli import Stimulus, stimulus
 from dintmac.synth.synthesis import Mapped
 from dintmac.synth.tables import CellTables, Energy, Technology, condition
@@ -146,12 +146,15 @@ class EnergyReport:
     internal_fj, switching_fj : float
         The sum of ``dynamic_fj``, as inside of cells and on nets.
     leakage_nw : float
+    beyond_tables : BeyondTables
+        What of it is read far beyond the tables of internal energy.
     """
 
     dynamic_fj: dict[str, float]
     internal_fj: float
     switching_fj: float
     leakage_nw: float
+    beyond_tables: BeyondTables
 
 
 def energy_of(electrical: Electrical, activity: Activity) -> EnergyReport:
@@ -175,6 +178,7 @@ def energy_of(electrical: Electrical, activity: Activity) -> EnergyReport:
     parts["inputs"] += sum(float(of_nets[nets].sum()) for nets in circuit.inputs.values())
     switching = sum(parts.values())
     internal = leakage = 0.0
+    readings: list[tuple[Floats, Floats]] = []
     for kind, group in circuit.instances.items():
         cell = technology.cells[kind]
         states = activity.states[kind]
@@ -183,12 +187,27 @@ def energy_of(electrical: Electrical, activity: Activity) -> EnergyReport:
         switching += float(drives.sum())
         _book(parts, places, drives)
         for pin in group.nets:
-            inside = _internal(electrical, activity, group, pin)
+            arcs = list(_arcs(electrical, activity, group, pin))
+            inside = np.sum([energies for energies, _ in arcs], axis=0) + np.zeros(len(places))
+            readings += arcs
             internal += float(inside.sum())
             of_clock = pin == group.model.clock
             _book(parts, np.full_like(places, "clock") if of_clock else places, inside)
         leakage += float((_leakage(cell, group.model.pins) @ states).sum())
-    return EnergyReport(parts, internal, switching, leakage)
+    beyond = _beyond_tables(readings, internal + switching)
+    return EnergyReport(parts, internal, switching, leakage, beyond)
+
+
+def _beyond_tables(readings: Sequence[tuple[Floats, Floats]], dynamic: float) -> BeyondTables:
+    """Shares of arcs, and of the dynamic energy, of which the reach is far."""
+    energies = np.concatenate([np.zeros(0), *(energies for energies, _ in readings)])
+    reaches = np.concatenate([np.zeros(0), *(reaches for _, reaches in readings)])
+    far = reaches > FAR
+    return BeyondTables(
+        arcs=round(float(far.sum()) / max(len(far), 1), _DECIMALS),
+        energy=round(float(np.abs(energies[far]).sum()) / (dynamic or 1.0), _DECIMALS),
+        reach=round(float(reaches.max(initial=0.0)), _DECIMALS),
+    )
 
 
 def _places(group: Instances) -> NDArray[np.str_]:
@@ -203,45 +222,46 @@ def _book(parts: dict[str, float], places: NDArray[np.str_], energies: Floats) -
         parts[str(part)] += float(energies[places == part].sum())
 
 
-def _internal(electrical: Electrical, activity: Activity, group: Instances, pin: str) -> Floats:
-    """Energy a cycle that each instance takes inside for the transitions of a pin."""
-    if pin in group.model.outputs:
-        return _internal_of_output(electrical, activity, group, pin)
-    return _internal_of_input(electrical, activity, group, pin)
-
-
-def _internal_of_input(
+def _arcs(
     electrical: Electrical, activity: Activity, group: Instances, pin: str
-) -> Floats:
-    net, states = group.nets[pin], activity.states[group.model.kind]
-    total = np.zeros(len(net))
-    energies = electrical.technology.cells[group.model.kind].pins[pin].energies
-    for energy, applies in _cases(energies, group.model.pins):
-        total += (applies @ states) * energy.at(electrical.slews[net], 0.0)
-    return total * activity.toggles[net]
+) -> Iterator[tuple[Floats, Floats]]:
+    """Energies a cycle that instances take inside for the transitions of a pin, and their reach.
 
-
-def _internal_of_output(
-    electrical: Electrical, activity: Activity, group: Instances, pin: str
-) -> Floats:
-    """Each arc's energy counts as often as its input is likely to have caused a transition.
-
-    That is the input's number of transitions times the probability of states in which the arc's
-    condition holds and the output follows the input.
+    There is one pair of arrays for each energy that the library states.
     """
-    model, net = group.model, group.nets[pin]
-    total, weights = np.zeros(len(net)), np.zeros(len(net))
-    energies = electrical.technology.cells[model.kind].pins[pin].energies
-    for energy, applies in _cases(energies, model.pins):
-        if energy.related not in group.nets:
-            continue
-        related = group.nets[energy.related]
-        follows = applies & model.flips(energy.related, pin)
-        weight = activity.toggles[related] * (follows @ activity.states[model.kind])
-        weights += weight
-        total += weight * energy.at(electrical.slews[related], electrical.loads[net])
-    mean = np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
-    return mean * activity.toggles[net]
+    toggles = activity.toggles[group.nets[pin]]
+    load = electrical.loads[group.nets[pin]] if pin in group.model.outputs else 0.0
+    for energy, slew, share in _shares(electrical, activity, group, pin):
+        yield share * energy.at(slew, load) * toggles, energy.reach(slew, load)
+
+
+def _shares(
+    electrical: Electrical, activity: Activity, group: Instances, pin: str
+) -> Iterator[tuple[Energy, Floats, Floats]]:
+    """Energies of a pin, each with the slew and the share of the transitions that it counts for.
+
+    Of an input the share is the probability of states in which the condition holds. Of an output
+    it is how likely an arc's input is to have caused a transition: in proportion to that input's
+    number of transitions times the probability of states in which the arc's condition holds and
+    the output follows the input.
+    """
+    states = activity.states[group.model.kind]
+    energies = electrical.technology.cells[group.model.kind].pins[pin].energies
+    cases = list(_cases(energies, group.model.pins))
+    if pin not in group.model.outputs:
+        for energy, applies in cases:
+            yield energy, electrical.slews[group.nets[pin]], applies @ states
+        return
+    arcs = [
+        (energy, group.nets[energy.related], applies & group.model.flips(energy.related, pin))
+        for energy, applies in cases
+        if energy.related in group.nets
+    ]
+    weights = [activity.toggles[related] * (follows @ states) for _, related, follows in arcs]
+    total = np.sum(weights, axis=0)
+    for (energy, related, _), weight in zip(arcs, weights, strict=True):
+        share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
+        yield energy, electrical.slews[related], share
 
 
 def _cases(
@@ -329,6 +349,7 @@ def measure_energy(
         voltage=technology.voltage,
         glitch_factor=round(_glitch_factor(circuit, activity), _DECIMALS),
         step_ps=round(step * 1000, _DECIMALS),
+        beyond_tables=report.beyond_tables,
     )
 
 

@@ -49,6 +49,9 @@ class Ratio:
     compared, missing : dict of str to list of str
         For either format the architectures among which the least was looked for, and those that
         the design is built in besides.
+    extrapolated : bool
+        Whether much of either energy is read far beyond the library's tables
+        (:class:`dintmac.synth.records.BeyondTables`).
     """
 
     design: str
@@ -62,6 +65,7 @@ class Ratio:
     ratio: float
     compared: dict[str, list[str]]
     missing: dict[str, list[str]]
+    extrapolated: bool
 
     def to_json(self) -> dict[str, Any]:
         """The ratio as JSON values."""
@@ -130,6 +134,7 @@ def _compared(
                     ratio=value(baseline) / value(candidate),
                     compared=compared,
                     missing=missing,
+                    extrapolated=metric == "energy" and _is_extrapolated(baseline, candidate),
                 )
 
 
@@ -162,6 +167,10 @@ def _area(record: Record) -> float:
 def _energy(record: Record) -> float:
     assert record.power is not None
     return record.power.energy_per_mac_fj
+
+
+def _is_extrapolated(*records: Record) -> bool:
+    return any(r.power is not None and r.power.is_extrapolated for r in records)
 
 
 def _grouped(

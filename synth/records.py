@@ -8,14 +8,23 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 __all__ = [
+    "EXTRAPOLATED",
+    "FAR",
     "PARALLEL",
     "AreaSplit",
+    "BeyondTables",
     "Check",
     "CriticalPath",
     "Power",
     "Record",
     "products_of",
 ]
+
+#: A table is read *far* beyond its end at more than so many times the last entry of an axis.
+FAR = 2.0
+
+#: An energy counts as extrapolated if more than this share of what it is made of is read so.
+EXTRAPOLATED = 0.01
 
 #: Parameters that multiply: how many products a design makes in a cycle.
 PARALLEL = ("lanes", "outputs", "rows", "columns")
@@ -70,6 +79,32 @@ class AreaSplit:
 
 
 @dataclass(frozen=True)
+class BeyondTables:
+    """What of an energy is read far beyond the tables of the library's ``internal_power``.
+
+    Far is at a slew or load of more than :data:`FAR` times the last entry of the axis.
+
+    Attributes
+    ----------
+    arcs : float
+        Share of the arcs of all instances: of the energies that the library states for their pins.
+    energy : float
+        What these arcs take, over the dynamic energy.
+    reach : float
+        The greatest slew or load of any arc, over the last entry of its table's axis.
+    """
+
+    arcs: float
+    energy: float
+    reach: float
+
+    @property
+    def is_extrapolated(self) -> bool:
+        """Whether a share is more than :data:`EXTRAPOLATED`."""
+        return max(self.arcs, self.energy) > EXTRAPOLATED
+
+
+@dataclass(frozen=True)
 class Power:
     """Energy of a netlist at work (docs/energy.md).
 
@@ -95,6 +130,8 @@ class Power:
         Transitions of the outputs of logic over those that remain without glitches.
     step_ps : float
         Resolution of the timed simulation.
+    beyond_tables : BeyondTables or None
+        What of it is read far beyond the library's tables; None: not determined.
     """
 
     energy_per_mac_fj: float
@@ -107,6 +144,12 @@ class Power:
     voltage: float
     glitch_factor: float
     step_ps: float
+    beyond_tables: BeyondTables | None = None
+
+    @property
+    def is_extrapolated(self) -> bool:
+        """Whether much is read far beyond the library's tables."""
+        return self.beyond_tables is not None and self.beyond_tables.is_extrapolated
 
 
 @dataclass(frozen=True)
@@ -227,4 +270,7 @@ class Record:
 
 
 def _power(values: dict[str, Any] | None) -> Power | None:
-    return None if values is None else Power(**values)
+    if values is None:
+        return None
+    beyond = values.get("beyond_tables")
+    return Power(**{**values, "beyond_tables": None if beyond is None else BeyondTables(**beyond)})

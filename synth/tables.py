@@ -56,6 +56,17 @@ class Table:
         result: Floats = low * (1 - s) + high * s
         return result
 
+    def reach(self, slew: Floats | float, load: Floats | float) -> Floats:
+        """The greater of slew and load, each over the last entry of its axis.
+
+        Up to 1 a value is interpolated, beyond it is extrapolated.
+        """
+        farthest = np.zeros(np.broadcast(slew, load).shape)
+        for axis, at in ((self.slews, slew), (self.loads, load)):
+            if len(axis) > 1:
+                farthest = np.maximum(farthest, at / axis[-1])
+        return farthest
+
 
 def _position(axis: Floats, at: Floats) -> tuple[NDArray[np.intp], Floats]:
     """Index of the element before ``at`` and the fraction of the way to the next."""
@@ -92,7 +103,7 @@ class Energy:
     when : str or None
         State of the other pins; None: whatever no other condition covers.
     tables : tuple of Table
-        In fJ, for rising and falling transitions; one that is absent counts as nought.
+        In fJ, for rising and falling transitions; one that is absent counts as zero.
     """
 
     related: str | None
@@ -105,6 +116,13 @@ class Energy:
         for table in self.tables:
             total = total + table.at(slew, load)
         return total / 2
+
+    def reach(self, slew: Floats | float, load: Floats | float) -> Floats:
+        """How far :meth:`at` reaches in the table that ends first (:meth:`Table.reach`)."""
+        farthest = np.zeros(np.broadcast(slew, load).shape)
+        for table in self.tables:
+            farthest = np.maximum(farthest, table.reach(slew, load))
+        return farthest
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,14 @@ import pytest
 
 from dintmac.reports.report import FILES, Report
 from dintmac.synth.ratios import Ratio, Variant
-from dintmac.synth.records import AreaSplit, Check, Power, Record
+from dintmac.synth.records import AreaSplit, BeyondTables, Check, Power, Record
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "reports.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("kind", [Report, Record, AreaSplit, Check, Power, Ratio, Variant])
+@pytest.mark.parametrize(
+    "kind", [Report, Record, AreaSplit, BeyondTables, Check, Power, Ratio, Variant]
+)
 def test_every_field_is_documented(kind):
     assert {field.name for field in fields(kind)} <= set(re.findall(r"`(\w+)`", DOCUMENT))
 

@@ -92,7 +92,9 @@ def areas(library, design, ratio, **parameters):
     sides = [Variant("INT8", "booth"), Variant("dINT4", "digits")]
     compared = {"INT8": ["booth"], "dINT4": ["digits"]}
     missing = {"INT8": [], "dINT4": []}
-    return Ratio(design, parameters, library, "area", None, *sides, True, ratio, compared, missing)
+    return Ratio(
+        design, parameters, library, "area", None, *sides, True, ratio, compared, missing, False
+    )
 
 
 def test_growth_orders_sizes_within_designs_and_keeps_single_buffers_apart():

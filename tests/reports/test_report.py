@@ -14,7 +14,7 @@ from dintmac.hdl.designs import built_architectures
 from dintmac.reports.comparisons import compare, conclusion
 from dintmac.reports.report import FILES, read_report, summary, write_report
 from dintmac.synth.ratios import ratios_of
-from dintmac.synth.records import AreaSplit, Check, Power, Record
+from dintmac.synth.records import AreaSplit, BeyondTables, Check, Power, Record
 
 TOOLS = {"yosys": "0.70", "amaranth": "0.5.8"}
 #: Area of a MAC's netlist in GE; a dot product of 4 lanes takes four times as much.
@@ -118,7 +118,34 @@ def test_measured_energies_are_compared_and_shown(tmp_path):
     assert "INT8 booth takes 1.50× the energy of dINT4 digits, in 1 design" in text(tmp_path)
     assert table_row(text(tmp_path), "MAC, depth 16", "dINT4", "digits")[13] == "200.0"
     assert "ge, energy per MAC, fJ, split into clock" in text(tmp_path)
+    assert "†" not in text(tmp_path)
     assert read_report(tmp_path / "report.json").records[0].power is not None
+
+
+def test_an_energy_that_is_extrapolated_is_marked_wherever_it_stands(tmp_path):
+    """In one of two libraries more than a hundredth of the arcs of dINT4 is read far beyond."""
+    records = [with_power(r) for r in RECORDS if r.design == "mac"]
+    far = BeyondTables(arcs=0.06, energy=0.003, reach=45.4)
+    near = BeyondTables(arcs=0.01, energy=0.01, reach=2.5)
+    for i, one in enumerate(records):
+        is_far = (one.library, one.format) == ("ge", "dINT4")
+        power = replace(one.power, beyond_tables=far if is_far else near)
+        records[i] = replace(one, power=power)
+    write(tmp_path, records)
+    markdown, page = text(tmp_path), text(tmp_path, "report.html")
+    assert "INT8 booth takes 1.50× † the energy of dINT4 digits" in markdown
+    assert "| 1.50× † | 1.50× |" in markdown
+    assert "| 1.50× † (strongest) | 1.50× (strongest) |" in markdown
+    assert markdown.count("| 200.0 † |") == 1
+    assert "1.50× † INT8 booth (energy)" in markdown
+    assert "- Energies marked † are extrapolated. More than 1 % of their arcs" in markdown
+    how_far = "In ge that is up to 6.0 % of the arcs and 0.3 % of an energy, at up to 45 times the"
+    assert how_far in markdown
+    assert how_far in page
+    areas = markdown.partition("### INT8 booth ÷ dINT4 digits, area")[2].partition("###")[0]
+    assert "†" not in areas
+    assert "Energies marked † are extrapolated." in " ".join(summary(tmp_path).split())
+    assert read_report(tmp_path / "report.json").records == records
 
 
 def test_energies_of_both_modes_stand_side_by_side(tmp_path):

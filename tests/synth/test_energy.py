@@ -18,7 +18,7 @@ from dintmac.synth.energy import PARTS, Electrical, energy_of, measure_energy
 from dintmac.synth.liberty import Library, find_libraries
 from dintmac.synth.measure import cached, measure
 from dintmac.synth.netlist import Cell, Module, flatten
-from dintmac.synth.records import Record
+from dintmac.synth.records import BeyondTables, Record
 from dintmac.synth.stimuli import stimulus
 from dintmac.synth.synthesis import synthesize
 from dintmac.synth.tables import Technology
@@ -70,6 +70,33 @@ def test_wires_load_the_nets_that_have_pins(small, small_cells):
     assert electrical.loads[electrical.circuit.clock] == pytest.approx(2.0)
 
 
+def test_what_is_read_far_beyond_the_tables_is_measured(small, small_cells):
+    """Tables end at a load of 100 fF; the wire of each pin has as much or three times as much."""
+    within = chain(small, small_cells, wire=98.0)
+    beyond = energy_of(within, Activity.uniform(within.circuit, 0.5)).beyond_tables
+    assert beyond == BeyondTables(arcs=0.0, energy=0.0, reach=pytest.approx(1.0))
+    far = chain(small, small_cells, wire=298.0)
+    report = energy_of(far, Activity.uniform(far.circuit, 0.5))
+    # Of the clock, D, Q and the inverter's output only Q has the load.
+    of_q = 0.5 * ((10 + 6) / 2 + 0.1 * 300)
+    dynamic = report.internal_fj + report.switching_fj
+    assert report.beyond_tables.arcs == 1 / 4
+    assert report.beyond_tables.energy == pytest.approx(of_q / dynamic, abs=1e-6)
+    assert report.beyond_tables.reach == pytest.approx(3.0)
+
+
+def test_slews_beyond_the_tables_count_as_loads_do(small, small_cells):
+    """A slew is 0.02 + 2·load in ns and pF, and tables end at 1 ns."""
+    electrical = chain(small, small_cells)
+    q = electrical.circuit.instances["INV"].nets["A"]
+    electrical.slews[q] = 5.0
+    report = energy_of(electrical, Activity.uniform(electrical.circuit, 0.5))
+    assert (report.beyond_tables.arcs, report.beyond_tables.reach) == (1 / 4, 5.0)
+    # What the inverter takes inside does not depend on its slew.
+    dynamic = report.internal_fj + report.switching_fj
+    assert report.beyond_tables.energy == pytest.approx(0.5 * 2 / dynamic, abs=1e-6)
+
+
 def test_delays_follow_loads_and_slews(small, small_cells):
     electrical = chain(small, small_cells)
     circuit = electrical.circuit
@@ -114,6 +141,8 @@ def test_real_operands_give_parts_that_add_up(small, small_cells, small_mac):
     assert min(power.split_fj.values()) > 0
     assert (power.macs, power.period_ns, power.voltage, power.data) == (1, 5.0, 2.0, "noise")
     assert power.glitch_factor > 1.1
+    assert power.beyond_tables.reach > 0
+    assert not power.is_extrapolated
     slower = measure_energy(small_mac, MAC, small, small_cells, operands(DINT4), period_ns=10.0)
     assert slower.split_fj["leakage"] == pytest.approx(2 * power.split_fj["leakage"])
     assert slower.split_fj["products"] == power.split_fj["products"]

@@ -7,7 +7,7 @@ import pytest
 from dintmac.golden.formats import DINT4, INT8
 from dintmac.hdl.designs import built_architectures
 from dintmac.synth.ratios import Ratio, Variant, ratios_of
-from dintmac.synth.records import AreaSplit, Check, Power, Record
+from dintmac.synth.records import AreaSplit, BeyondTables, Check, Power, Record
 
 RECORD = Record(
     design="mac",
@@ -91,6 +91,7 @@ def test_every_baseline_stands_against_the_smallest_candidate_and_the_strongest_
                 "INT8": [a for a in built_architectures("mac", INT8) if a != "booth"],
                 "dINT4": ["digits_folded", "nr4sd", "nr4sd_split"],
             },
+            extrapolated=False,
         )
         for architecture, ratio in (("behavioural", 4.0), ("booth", 1.9))
     ]
@@ -190,6 +191,22 @@ def test_what_was_tried_for_a_delay_and_is_too_slow_is_not_missing():
     assert set(compared[0]) == {"booth", "pair", "fip"}
     (missing,) = sides(ratios_of(records), "missing").values()
     assert "r4n" in missing[0]
+
+
+@pytest.mark.parametrize("far", ["INT8", "dINT4"])
+def test_energies_are_extrapolated_if_much_of_either_side_is(far):
+    def measured(format, value):
+        shares = BeyondTables(arcs=0.02 if format == far else 0.01, energy=0.0, reach=45.0)
+        return dataclasses.replace(energy(value), beyond_tables=shares)
+
+    records = [
+        record("INT8", "booth", 190.0, power=measured("INT8", 300.0)),
+        record("dINT4", "digits", 100.0, power=measured("dINT4", 125.0)),
+    ]
+    assert {r.metric: r.extrapolated for r in ratios_of(records)} == {
+        "area": False,
+        "energy": True,
+    }
 
 
 def test_energies_of_different_data_are_not_compared():

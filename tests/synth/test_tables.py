@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dintmac.synth.liberty import Library, LibraryError
-from dintmac.synth.tables import Table, Technology, condition
+from dintmac.synth.tables import Energy, Table, Technology, condition
 
 SMALL = Path(__file__).with_name("small.lib").read_text()
 
@@ -74,6 +74,18 @@ def test_tables_are_interpolated_and_extrapolated():
     assert table.at(2.0, 0.0) == pytest.approx(3.0)
     assert table.at(4.0, 3.0) == pytest.approx(10.0)
     assert np.allclose(table.at(np.array([0.0, 3.0]), np.array([2.0, 0.0])), [2.0, 5.0])
+
+
+def test_a_table_says_how_far_beyond_it_a_reading_is():
+    slews, loads = np.array([0.0, 1.0, 4.0]), np.array([0.0, 10.0])
+    table = Table(slews, loads, np.zeros((3, 2)))
+    assert table.reach(4.0, 10.0) == 1
+    assert np.allclose(table.reach(np.array([2.0, 12.0]), np.array([25.0, 10.0])), [2.5, 3.0])
+    # What does not depend on one of them is not extrapolated in it.
+    flat = Table(slews, np.zeros(1), np.zeros((3, 1)))
+    assert flat.reach(2.0, 1e9) == 0.5
+    wider = Table(slews, 10 * loads, np.zeros((3, 2)))
+    assert Energy("A", None, (wider, table)).reach(0.0, 30.0) == 3
 
 
 def test_resets_are_no_delays(tmp_path):
