@@ -59,7 +59,8 @@ class Electrical:
     """Loads, slews and delays of a circuit's nets.
 
     Slews are those of the drivers at their real loads, and of their inputs' slews, averaged over
-    edges and arcs; ports and clocks have the median of all others.
+    edges and arcs. Ports and clocks, gated or not, have the median of all logic: there is no clock
+    tree, and without one a clock gate would be far too weak for its flip-flops.
 
     Parameters
     ----------
@@ -89,10 +90,11 @@ class Electrical:
         self.delays = np.zeros(circuit.nets)
         logic = circuit.outputs_of(circuit.logic().values())
         registers = circuit.outputs_of(g for g in circuit.instances.values() if g.model.registers)
+        gated = circuit.outputs_of(g for g in circuit.instances.values() if g.model.gate)
         ports = np.concatenate([np.array([circuit.clock]), *circuit.inputs.values()])
         for _ in range(_ROUNDS):
             self._propagate()
-            self.slews[ports] = _median(self.slews[logic])
+            self.slews[[*ports, *gated]] = _median(self.slews[logic])
         self.delays[ports] = _median(self.delays[registers])
         self._step = _median(self.delays[logic]) / _STEPS
 

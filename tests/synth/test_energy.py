@@ -13,7 +13,7 @@ from dintmac.golden.workload import quantized
 from dintmac.hdl.designs import Configuration
 from dintmac.hdl.verilog import export
 from dintmac.synth.activity import Activity, Circuit, TimedSimulation
-from dintmac.synth.cells import cells_of
+from dintmac.synth.cells import ClockGate, cells_of
 from dintmac.synth.energy import PARTS, Electrical, energy_of, measure_energy
 from dintmac.synth.liberty import Library, find_libraries
 from dintmac.synth.measure import cached, measure
@@ -95,6 +95,26 @@ def test_slews_beyond_the_tables_count_as_loads_do(small, small_cells):
     # What the inverter takes inside does not depend on its slew.
     dynamic = report.internal_fj + report.switching_fj
     assert report.beyond_tables.energy == pytest.approx(0.5 * 2 / dynamic, abs=1e-6)
+
+
+def test_a_gated_clock_is_as_steep_as_the_clock(small, small_cells):
+    """There is no clock tree: the slew of a gate that drives all flip-flops would be none's."""
+    gates = {"NAND": ClockGate("NAND", "A", "B", "Y")}
+    cells = [
+        Cell("g", "NAND", {"A": (2,), "B": (3,), "Y": (4,)}),
+        Cell("i", "INV", {"A": (100,), "Y": (5,)}),
+        *(Cell(f"r{i}", "DFF", {"CK": (4,), "D": (3,), "Q": (100 + i,)}) for i in range(90)),
+    ]
+    modules = {"top": Module("top", {"clk": (2,), "e": (3,)}, {"y": (5,)}, tuple(cells))}
+    electrical = electrical_of(small, replace(small_cells, clock_gates=gates), modules, "top")
+    circuit = electrical.circuit
+    (gated,) = circuit.instances["NAND"].nets["Y"]
+    assert electrical.loads[gated] == pytest.approx(90)
+    assert electrical.slews[gated] == electrical.slews[circuit.clock]
+    assert electrical.slews[gated] == electrical.slews[circuit.outputs["y"][0]]
+    # Nor are flip-flops late for it: 0.03 + 0.1·slew and nothing to drive.
+    q = circuit.instances["DFF"].nets["Q"][-1]
+    assert electrical.delays[q] == pytest.approx(0.03 + 0.1 * electrical.slews[gated])
 
 
 def test_delays_follow_loads_and_slews(small, small_cells):
