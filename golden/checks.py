@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -33,11 +32,11 @@ def check_positive(name: str, value: object) -> None:
     TypeError
         If ``value`` is neither an int nor a float.
     ValueError
-        If it is not positive, not finite, or greater than a float can be.
+        If it is not positive, not finite, or greater than a float32 can be.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number, not {value!r}")
-    if not 0 < value <= sys.float_info.max:
+    if not 0 < value <= float(np.finfo(np.float32).max):
         raise ValueError(f"{name} must be positive and finite, not {value}")
 
 

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.calibration import AffineQuantizer
+from dintmac.golden.checks import check_int, check_positive
 from dintmac.golden.files import new_folder
 from dintmac.golden.formats import Format
 from dintmac.golden.inputs import load_object
@@ -199,7 +200,10 @@ class QuantizedFolder:
     def _linear(self, name: str, arrays: Arrays) -> QuantizedLinear:
         """A linear layer from its tensors."""
         item = self._layers[name]
-        assert isinstance(self._format, Format)  # Others have no packed codes.
+        if not isinstance(self._format, Format):
+            raise ValueError(f"{self._format.name} has no packed codes")
+        check_positive("activation_scale", item["activation_scale"])
+        check_int("activation_zero_point", item["activation_zero_point"], -128, 127)
         codes = unpack(arrays[f"{name}.codes"], self._format, item["shape"][1])
         scale, zero = arrays[f"{name}.scale"], arrays.get(f"{name}.zero_point")
         quantizer = AffineQuantizer(
@@ -218,7 +222,7 @@ class QuantizedFolder:
         """What goes wrong within is the fault of quantization.json or of the tensors."""
         try:
             yield
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{self._path} must describe the tensors beside it: {error}"
             ) from error

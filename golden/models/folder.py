@@ -6,9 +6,10 @@ is needed.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -198,25 +199,35 @@ def load_tokenizer(folder: Path, *, length: int) -> Callable[[str], Encoding]:
     FileNotFoundError
         If there is no ``tokenizer.json``.
     ValueError
-        If it is corrupt.
+        If it is corrupt; also when a text is encoded.
     """
     path = _file(folder, "tokenizer.json")
     package = _import("tokenizers")
     text = load_text(path.name, path)
-    try:
+    with _blaming(path):
         tokenizer = package.Tokenizer.from_str(text)
-    except Exception as error:  # The package raises nothing more specific.
-        raise ValueError(f"{path} must be a tokenizer: {error}") from error
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(length)
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(length)
 
     def encode(sentence: str) -> Encoding:
-        found = tokenizer.encode(sentence)
+        with _blaming(path):
+            found = tokenizer.encode(sentence)
         spans = np.array(found.offsets, dtype=np.int64).reshape(-1, 2)
         spans[np.array(found.special_tokens_mask, dtype=np.bool_)] = 0
         return Encoding(np.array(found.ids, dtype=np.int64), spans)
 
     return encode
+
+
+@contextlib.contextmanager
+def _blaming(path: Path) -> Iterator[None]:
+    """What goes wrong in the package within is the fault of the tokenizer's file."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # A panic of the package is no Exception.
+        raise ValueError(f"{path} must be a tokenizer: {error}") from error
 
 
 def _file(folder: Path, name: str) -> Path:

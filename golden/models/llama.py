@@ -25,6 +25,7 @@ from dintmac.golden.models.transformer import (
     Tokens,
     causal_attention,
     read_flag,
+    read_optional,
     read_sizes,
     split_heads,
 )
@@ -110,7 +111,7 @@ class LlamaConfig:
         missing = [name for name in ROTARY_KINDS[kind] if name not in self.rotary]
         if missing:
             raise ValueError(f"rotary embeddings of type {kind} must have {', '.join(missing)}")
-        given = [name for name in _ROTARY_NUMBERS if self.rotary.get(name)]
+        given = [name for name in _ROTARY_NUMBERS if self.rotary.get(name) not in (None, 0)]
         for name in (*ROTARY_KINDS[kind], *given):
             check_positive(f"{name} of rotary embeddings", self.rotary[name])
         check_member("truncate", self.rotary.get("truncate", True), bool)
@@ -134,8 +135,8 @@ class LlamaConfig:
         rotary = _rotary(settings)
         return cls(
             **sizes,
-            shared_heads=settings.get("num_key_value_heads") or sizes["heads"],
-            head_size=settings.get("head_dim") or sizes["hidden"] // sizes["heads"],
+            shared_heads=read_optional(settings, "num_key_value_heads", sizes["heads"]),
+            head_size=read_optional(settings, "head_dim", sizes["hidden"] // sizes["heads"]),
             epsilon=settings.get("rms_norm_eps", 1e-6),
             theta=rotary["rope_theta"],
             rotary=rotary,
@@ -309,15 +310,14 @@ def rotary_embedding(config: LlamaConfig, length: int) -> tuple[Floats, Floats]:
     length), ``yarn`` (Peng et al., 2023) and ``llama3`` (by wavelength).
     """
     rotary, size, theta = config.rotary, config.head_size, config.theta
-    factor = float(rotary.get("factor", 1.0))
     kind = rotary.get("rope_type", "default")
     if kind == "dynamic" and length > config.positions:
-        stretch = factor * length / config.positions - (factor - 1)
+        stretch = rotary["factor"] * (length / config.positions - 1) + 1
         theta *= stretch ** (size / (size - 2))
     frequencies = theta ** -(np.arange(0, size, 2) / size)
     amplitude = 1.0
     if kind == "linear":
-        frequencies = frequencies / factor
+        frequencies = frequencies / rotary["factor"]
     elif kind == "llama3":
         frequencies = _llama3_frequencies(frequencies, config)
     elif kind == "yarn":

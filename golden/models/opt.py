@@ -22,6 +22,7 @@ from dintmac.golden.models.transformer import (
     causal_attention,
     layer_norm,
     read_flag,
+    read_optional,
     read_sizes,
     split_heads,
 )
@@ -94,7 +95,7 @@ class OptConfig:
         norm_first = read_flag(settings, "do_layer_norm_before", True)
         return cls(
             **sizes,
-            embedding=settings.get("word_embed_proj_dim") or sizes["hidden"],
+            embedding=read_optional(settings, "word_embed_proj_dim", sizes["hidden"]),
             norm_first=norm_first,
             biases=read_flag(settings, "enable_bias", True),
             norm_gains=read_flag(settings, "layer_norm_elementwise_affine", True),

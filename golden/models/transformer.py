@@ -68,6 +68,12 @@ def read_flag(settings: Mapping[str, Any], key: str, default: bool) -> bool:
     return bool(value)
 
 
+def read_optional(settings: Mapping[str, Any], key: str, default: Any) -> Any:
+    """What a ``config.json`` says of a key, ``default`` if nothing or null."""
+    value = settings.get(key)
+    return default if value is None else value
+
+
 class Config(Protocol):
     """Sizes that every transformer has."""
 

@@ -193,6 +193,46 @@ def test_refuses_a_folder_that_lacks_a_part(tmp_path):
         QuantizedFolder(tmp_path, MODEL)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"activation_scale": "0.1"}, "activation_scale must be a number, not '0.1'"),
+        ({"activation_scale": 0.0}, r"activation_scale must be positive and finite, not 0\.0"),
+        ({"activation_scale": float("nan")}, "activation_scale must be positive and finite, not n"),
+        ({"activation_zero_point": 1.5}, r"activation_zero_point must be an int, not 1\.5"),
+        ({"activation_zero_point": 10**30}, "activation_zero_point must be -128 to 127, not 1000"),
+        ({"shape": [16, 1e400]}, "quantized folder must be of this model, not of another"),
+        ({"shape": None}, "json must describe the tensors beside it: "),
+    ],
+)
+def test_refuses_a_description_that_is_none(tmp_path, change, message):
+    write_model(tmp_path / "out", MODEL, RECIPES[0], SEQUENCES)
+    path = tmp_path / "out" / "quantization.json"
+    settings = json.loads(path.read_text())
+    settings["layers"]["model.decoder.layers.0.fc1"] |= change
+    path.write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match=message):
+        QuantizedFolder(tmp_path / "out", MODEL).layer(0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.replace('"dint4"', '"nf4"'), "beside it: NF4 has no packed codes"),
+        (lambda c: c.replace('"dint4"', '"dint5"'), "json must describe the tensors beside it: "),
+        (lambda c: f"[{c}]", "json must be a JSON object: it is a list"),
+        (lambda c: c.encode("utf-16"), r"quantization\.json must be in UTF-8: "),
+    ],
+)
+def test_refuses_settings_that_do_not_fit(tmp_path, change, message):
+    write_model(tmp_path / "out", MODEL, RECIPES[0], SEQUENCES)
+    path = tmp_path / "out" / "quantization.json"
+    content = change(path.read_text())
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=message):
+        QuantizedFolder(tmp_path / "out", MODEL).layer(0)
+
+
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     def fail(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -228,6 +228,12 @@ def test_reads_a_llama2c_checkpoint(tmp_path, tied, shared):
             "beta_fast of rotary embeddings must be positive and finite, not -1",
         ),
         (
+            lambda f: LlamaConfig.from_dict(
+                LLAMA | {"rope_scaling": YARN | {"attention_factor": []}}
+            ),
+            r"attention_factor of rotary embeddings must be a number, not \[\]",
+        ),
+        (
             lambda f: LlamaConfig.from_dict(LLAMA | {"rope_scaling": YARN | {"factor": None}}),
             "factor of rotary embeddings must be a number, not None",
         ),

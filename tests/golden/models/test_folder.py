@@ -200,12 +200,16 @@ def test_other_encodings_are_refused(tiny_model, name):
         ("llama", {"vocab_size": 15.0}, r"vocab_size must be an int, not 15\.0"),
         ("llama", {"num_hidden_layers": True}, "num_hidden_layers must be an int, not True"),
         ("llama", {"num_key_value_heads": "2"}, "shared_heads must be an int, not '2'"),
+        ("llama", {"num_key_value_heads": 0}, "shared_heads must be 1 to 2147483648, not 0"),
+        ("llama", {"head_dim": []}, r"head_size must be an int, not \[\]"),
+        ("llama", {"rms_norm_eps": 1e300}, r"epsilon must be positive and finite, not 1e\+300"),
         ("llama", {"rope_scaling": 7}, "rope_parameters must be of type dict, not 7"),
         ("llama", {"partial_rotary_factor": 0.5}, r"partial_rotary_factor must be 1, not 0\.5"),
         ("llama", {"model_type": ["llama"]}, r"model_type must be .* not \['llama'\]"),
         ("llama", {"hidden_act": "gelu"}, "hidden_act must be 'silu', not 'gelu'"),
         ("opt", {"do_layer_norm_before": 0}, "do_layer_norm_before must be of type bool, not 0"),
         ("opt", {"_remove_final_layer_norm": "no"}, "_remove_final_layer_norm must be of type bo"),
+        ("opt", {"word_embed_proj_dim": ""}, "embedding must be an int, not ''"),
         ("opt", {"tie_word_embeddings": False}, "tie_word_embeddings must be True, not False"),
         ("bert", {"is_decoder": True}, "is_decoder must be False, not True"),
         ("bert", {"add_cross_attention": True}, "add_cross_attention must be False, not True"),
@@ -259,3 +263,20 @@ def test_without_suffix_special_tokens_after_the_text_are_left_out(
     tmp_path, template, text, tokens
 ):
     assert special_tokenizer(tmp_path, template)(text).without_suffix().tokens.tolist() == tokens
+
+
+def test_a_tokenizer_that_fails_at_a_text_is_named(tmp_path):
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0}, unk_token="?"))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ValueError, match=r"tokenizer\.json must be a tokenizer: .*Missing \[UNK\]"):
+        load_tokenizer(tmp_path, length=9)("b")
+
+
+def test_a_tokenizer_that_panics_is_named(tmp_path, capfd):
+    special_tokenizer(tmp_path, "<s> $A")
+    path = tmp_path / "tokenizer.json"
+    content = json.loads(path.read_text())
+    content["post_processor"]["special_tokens"] = {}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"tokenizer\.json must be a tokenizer: "):
+        load_tokenizer(tmp_path, length=9)("a")
