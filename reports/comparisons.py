@@ -34,8 +34,9 @@ AREA_SCOPE = (
 
 #: What the mark of an energy says.
 EXTRAPOLATION = (
-    f"Energies marked † are extrapolated. More than {100 * EXTRAPOLATED:g} % of their arcs, or of "
-    f"themselves, is read at more than {FAR:g} times the last slew or load in the library's tables."
+    f"Energies marked † are extrapolated. More than {100 * EXTRAPOLATED:g} % of the arcs, or of "
+    f"the energy itself, is read at more than {FAR:g} times the last slew or load of the library's "
+    "tables."
 )
 
 
@@ -76,6 +77,18 @@ class Comparison:
     def published(self) -> float | None:
         """The published ratio of this comparison."""
         return PUBLISHED.get(self.metric) if self.formats == ("INT8", "dINT4") else None
+
+    @property
+    def ends(self) -> tuple[Ratio, Ratio]:
+        """The least and the greatest ratio."""
+        values = sorted(self.ratios, key=lambda r: r.ratio)
+        return values[0], values[-1]
+
+    @property
+    def common(self) -> str:
+        """The ratio that is printed everywhere; empty if they differ."""
+        first, *others = {times(r.ratio) for r in self.ratios}
+        return "" if others else first + mark(any(r.extrapolated for r in self.ratios))
 
     def compared(self, ratio: Ratio) -> str:
         """How many of the architectures that are built were compared: ``9 of 9 ÷ 3 of 4``."""
@@ -178,13 +191,9 @@ def _denormals(comparison: Comparison) -> str:
 
 def _span(comparison: Comparison) -> str:
     """Least and greatest ratio, each with where it was measured and the architectures there."""
-    least = min(comparison.ratios, key=lambda r: r.ratio)
-    greatest = max(comparison.ratios, key=lambda r: r.ratio)
-    if times(least.ratio) == times(greatest.ratio):
-        return times(least.ratio) + mark(any(r.extrapolated for r in comparison.ratios))
-    return " to ".join(
+    return comparison.common or " to ".join(
         f"{times_of(r)} ({', '.join(filter(None, [_place(r), comparison.architectures(r)]))})"
-        for r in (least, greatest)
+        for r in comparison.ends
     )
 
 

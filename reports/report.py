@@ -23,7 +23,7 @@ from dintmac.reports.comparisons import (
     places,
 )
 from dintmac.reports.grouping import grouped
-from dintmac.reports.labels import listed, number, plural, times
+from dintmac.reports.labels import listed, number, plural, times_of
 from dintmac.reports.pages import plain_table, render_html, render_markdown
 from dintmac.reports.panels import (
     Panel,
@@ -270,11 +270,9 @@ def _data_address(svg: bytes) -> str:
 
 def _highlight(comparison: Comparison) -> dict[str, str]:
     """A comparison in a few words."""
-    values = [r.ratio for r in comparison.ratios]
-    least, greatest = times(min(values)), times(max(values))
     return {
         "title": comparison.title,
-        "span": least if least == greatest else f"{least} – {greatest}",
+        "span": comparison.common or " – ".join(map(times_of, comparison.ends)),
         "places": places(comparison.ratios),
     }
 

@@ -138,10 +138,11 @@ def test_an_energy_that_is_extrapolated_is_marked_wherever_it_stands(tmp_path):
     assert "| 1.50× † (strongest) | 1.50× (strongest) |" in markdown
     assert markdown.count("| 200.0 † |") == 1
     assert "1.50× † INT8 booth (energy)" in markdown
-    assert "- Energies marked † are extrapolated. More than 1 % of their arcs" in markdown
+    assert "- Energies marked † are extrapolated. More than 1 % of the arcs" in markdown
     how_far = "In ge that is up to 6.0 % of the arcs and 0.3 % of an energy, at up to 45 times the"
     assert how_far in markdown
     assert how_far in page
+    assert "INT8 booth ÷ dINT4 digits, energy</span><strong>1.50× †</strong>" in page
     areas = markdown.partition("### INT8 booth ÷ dINT4 digits, area")[2].partition("###")[0]
     assert "†" not in areas
     assert "Energies marked † are extrapolated." in " ".join(summary(tmp_path).split())
