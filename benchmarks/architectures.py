@@ -2,9 +2,9 @@
 
     python benchmarks/architectures.py --lanes 16 --outputs 4 [--library NAME|PATH ...]
 
-Prints the tables of docs/arithmetic.md as Markdown: for each library where the area of a processing
-element goes, then totals and ratios of all libraries side by side, and last, dot products with
-their registers. Netlists are not checked here; ``dintmac report`` checks what it reports.
+Prints tables as Markdown: for each library where the area of a processing element goes, then totals
+and ratios of all libraries side by side, and last, dot products with their registers. Netlists are
+not checked here; ``dintmac report`` checks what it reports.
 """
 
 from __future__ import annotations

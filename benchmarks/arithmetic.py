@@ -5,11 +5,11 @@
     python benchmarks/arithmetic.py --workload int8.npz --workload int4.npz --workload dint4.npz
 
 Measures processing elements with double-buffered weights of every size (lanes x outputs), two
-precisions in one element, and the INT8 dot product, and prints the tables of docs/arithmetic.md as
-Markdown. Every netlist is compared with the golden model before it counts. The first size is
-measured in every architecture and, where the library states delays, at equal delay as well; the
-others in the architectures that are smallest there. ``--architecture`` names those to measure
-beside the baseline. Energy is that of the given workloads, one for each format
+precisions in one element, and the INT8 dot product, and prints tables as Markdown: those at equal
+delay stand in docs/arithmetic.md. Every netlist is compared with the golden model before it counts.
+The first size is measured in every architecture and, where the library states delays, at equal
+delay as well; the others in the architectures that are smallest there. ``--architecture`` names
+those to measure beside the baseline. Energy is that of the given workloads, one for each format
 (examples/minilm_workload.py makes them), or of Gaussian data. What was measured before comes from
 the cache; $DINTMAC_CACHE names another folder.
 

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dintmac.reports.grouping import gathered, grouped
-from dintmac.reports.labels import case, listed, mark, plural, short_case, times, times_of
+from dintmac.reports.labels import (
+    case,
+    change,
+    listed,
+    mark,
+    plural,
+    short_case,
+    times,
+    times_of,
+)
 from dintmac.synth.ratios import Ratio, Variant
 from dintmac.synth.records import EXTRAPOLATED, FAR
 
@@ -179,8 +188,8 @@ def _claimed(comparison: Comparison) -> str:
 def _denormals(comparison: Comparison) -> str:
     """What dINT4 takes more than INT4."""
     ratios = comparison.ratios
-    costs = sorted(100 * (1 / r.ratio - 1) for r in ratios)
-    least, greatest = (f"{cost:+.1f} %".replace("-", "−") for cost in (costs[0], costs[-1]))
+    costs = sorted(1 / r.ratio for r in ratios)
+    least, greatest = change(costs[0]), change(costs[-1])
     span = least if least == greatest else f"{least} to {greatest}"
     candidate = _with_article([r.candidate for r in ratios])
     baseline = _with_article([r.baseline for r in ratios])

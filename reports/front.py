@@ -25,7 +25,7 @@ from dintmac.reports.tables import Group, Table
 from dintmac.synth.curves import front
 from dintmac.synth.records import Record
 
-__all__ = ["FILES", "Front", "Point", "fronts", "summary", "write_front"]
+__all__ = ["FILES", "Front", "Point", "front_tables", "fronts", "summary", "write_front"]
 
 #: Files of a front.
 FILES = ("front.md", "front.png")
@@ -160,7 +160,7 @@ def write_front(records: Sequence[Record], evaluation: Evaluation, folder: str |
     metrics = len({one.metric for one in found})
     values = {
         "model": evaluation.model,
-        "tables": _tables(found),
+        "tables": front_tables(found),
         "text": " ".join(panel.text for panel in panels),
         "unmeasured": ", ".join(_unmeasured(found, evaluation)),
         "nf4": nf4_note(),
@@ -174,7 +174,7 @@ def write_front(records: Sequence[Record], evaluation: Evaluation, folder: str |
 
 def summary(records: Sequence[Record], evaluation: Evaluation) -> str:
     """The tables as text for a terminal."""
-    tables = _tables(fronts(records, evaluation))
+    tables = front_tables(fronts(records, evaluation))
     return "\n\n".join(f"{table.title}\n{plain_table(table)}" for table in tables)
 
 
@@ -237,8 +237,8 @@ def _unmeasured(found: Sequence[Front], evaluation: Evaluation) -> list[str]:
     return [format for format in formats if format not in measured]
 
 
-def _tables(found: Sequence[Front]) -> list[Table]:
-    """A table for each library, design and scheme: a row for each format."""
+def front_tables(found: Sequence[Front]) -> list[Table]:
+    """Tables of fronts, one for each library, design and scheme, with a row for each format."""
     groups = grouped(found, lambda one: (one.place, one.scheme))
     return [_table(f"{place}; {scheme}", group) for (place, scheme), group in groups.items()]
 

@@ -10,6 +10,7 @@ from dintmac.synth.records import PARALLEL, Power, Record
 __all__ = [
     "DASH",
     "case",
+    "change",
     "design_title",
     "energy_per_mac",
     "listed",
@@ -78,12 +79,17 @@ def number(value: float | None) -> str:
         return DASH
     magnitude = abs(value)
     decimals = 0 if magnitude >= 1000 else 1 if magnitude >= 100 else 2 if magnitude >= 1 else 3
-    return f"{value:,.{decimals}f}"
+    return f"{value:z,.{decimals}f}".replace("-", "−")
 
 
 def times(ratio: float) -> str:
     """A ratio, such as ``1.65×``."""
     return f"{ratio:.2f}×"
+
+
+def change(ratio: float) -> str:
+    """How much more a ratio is than one, such as ``+6.3 %``."""
+    return f"{100 * (ratio - 1):+.1f} %".replace("-", "−")
 
 
 def mark(is_extrapolated: bool) -> str:

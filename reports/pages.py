@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dintmac.reports.tables import Table
 
-__all__ = ["plain_table", "render_html", "render_markdown"]
+__all__ = ["escape_markdown", "markdown_table", "plain_table", "render_html", "render_markdown"]
 
 
 class _Verbatim(str):
@@ -19,10 +19,10 @@ class _Verbatim(str):
 
 def render_markdown(values: Mapping[str, Any], name: str = "report.md.jinja") -> str:
     """A markdown report by the name of its template; what the values say is escaped."""
-    environment = _environment(finalize=_escape_markdown)
+    environment = _environment(finalize=escape_markdown)
     environment.filters["verbatim"] = _Verbatim
     template = environment.get_template(name)
-    return template.render(values, markdown_table=_markdown_table)
+    return template.render(values, markdown_table=markdown_table)
 
 
 def render_html(values: Mapping[str, Any]) -> str:
@@ -54,8 +54,8 @@ def _environment(**options: Any) -> Environment:
     )
 
 
-def _markdown_table(table: Table) -> str:
-    """A table whose first column is the heading of each row's group, where groups have one."""
+def markdown_table(table: Table) -> str:
+    """A table as markdown; where groups have a heading, it is the first column of their rows."""
     has_headings = any(group.heading for group in table.groups)
     lead = ("design",) if has_headings else ()
     rows = [
@@ -65,9 +65,9 @@ def _markdown_table(table: Table) -> str:
     ]
     numeric = (*(False for _ in lead), *table.numeric)
     rules = ("---:" if right else "---" for right in numeric)
-    lines = [_markdown_row(_escape_markdown(name) for name in (*lead, *table.columns))]
+    lines = [_markdown_row(escape_markdown(name) for name in (*lead, *table.columns))]
     lines.append(_markdown_row(rules))
-    lines += [_markdown_row(_escape_markdown(cell) for cell in row) for row in rows]
+    lines += [_markdown_row(escape_markdown(cell) for cell in row) for row in rows]
     return "\n".join(lines)
 
 
@@ -75,8 +75,8 @@ def _markdown_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _escape_markdown(text: object) -> str:
-    """Text as it is to be read: on one line, without markup or HTML."""
+def escape_markdown(text: object) -> str:
+    """Text for markdown as it is to be read: on one line, without markup or HTML."""
     if isinstance(text, _Verbatim):
         return text
     line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
