@@ -349,7 +349,9 @@ def _tokenizer(model: Transformer, path: Path, length: int) -> Callable[[str], E
 
     def checked(text: str) -> Encoding:
         found = tokenize(text)
-        greatest = found.tokens.max(initial=0)
+        if not len(found.without_suffix().tokens):
+            raise ValueError(f"tokenizer must have tokens for {text[:40]!r}")
+        greatest = found.tokens.max()
         if greatest >= model.vocabulary:
             raise ValueError(
                 f"tokenizer must have at most the {model.vocabulary} tokens of the model, "

@@ -275,7 +275,24 @@ def with_a_larger_vocabulary(folder):
     (folder / "tokenizer.json").write_text(json.dumps(settings))
 
 
+def with_a_tensor(name):
+    def change(folder):
+        tensors = tensors_of(folder) | {name: np.ones(16, np.float32)}
+        safetensors.save_file(tensors, folder / "model.safetensors")
+
+    return change
+
+
+def with_an_index(**listed):
+    def change(folder):
+        content = json.dumps({"metadata": {}, "weight_map": listed})
+        (folder / "model.safetensors.index.json").write_text(content)
+
+    return change
+
+
 SHARD = "model.safetensors"
+BIAS = "model.layers.0.self_attn.q_proj.bias"
 
 
 @pytest.mark.parametrize(
@@ -290,6 +307,17 @@ SHARD = "model.safetensors"
             "must be a safetensors file: ",
         ),
         (lambda f: (f / SHARD).unlink(), r"model folder must have a \.safetensors file: "),
+        (with_a_tensor(BIAS), f"must have no tensors but those of its type .*, not {BIAS}: "),
+        (
+            with_setting(quantization_config={"quant_method": "fp8"}),
+            "must be the original one, not quantized: .*config.json .* its tensors are of F32",
+        ),
+        (with_an_index(x=SHARD), "model.safetensors must have the tensor x, as .*index.json says"),
+        (with_an_index(x="y.safetensors"), "y.safetensors must be there, as .*index.json lists it"),
+        (
+            lambda f: spoil(f / "config.json", lambda c: c.decode().encode("utf-16")),
+            "config.json must be in UTF-8: ",
+        ),
         (without_a_tensor, "model must have the tensor model.layers.1.mlp.up_proj.weight"),
         (
             with_setting(intermediate_size=25),
@@ -390,6 +418,9 @@ def test_bad_options_end_with_one_sentence(run, model, verb, options, sentence):
         (["--context", "1"], "context must be 2 to 2147483648, not 1"),
         (["--context", "8", "--stride", "9"], "stride must be 1 to 8, not 9"),
         (["--shots", "1"], "shots must come with questions"),
+        (["--questions", "latin"], "questions must be in UTF-8: latin"),
+        (["--text", "latin"], "text must be in UTF-8: latin"),
+        (["--questions", "evaluation"], "evaluation, line 1 must be a question: Expecting value"),
         (["--questions", "absent"], "questions must be a file, not absent"),
         (["--questions", "questions", "--shots", "1"], "shots must be 0 to 0, not 1"),
         (["--output", "questions"], "output must be a folder, not the file"),
@@ -397,7 +428,8 @@ def test_bad_options_end_with_one_sentence(run, model, verb, options, sentence):
         (["--asymmetric", "--format", "nf4"], "format with a zero point must be int2 .*, not NF4"),
     ],
 )
-def test_bad_options_of_evaluate_end_with_one_sentence(run, model, options, sentence):
+def test_bad_options_of_evaluate_end_with_one_sentence(run, model, tmp_path, options, sentence):
+    (tmp_path / "latin").write_bytes("Füße".encode("latin-1"))
     refused(lambda: evaluate(run, model, *options), sentence)
 
 

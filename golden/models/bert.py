@@ -208,9 +208,9 @@ class Bert(Transformer):
 
 
 def mean_embedding(states: Floats) -> Floats:
-    """Mean of hidden states, of length 1; float32, shape (hidden,)."""
+    """Mean of hidden states, of length 1 or zero; float32, shape (hidden,)."""
     mean = states.mean(axis=0)
-    return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+    return np.asarray(mean / (np.linalg.norm(mean) or 1), dtype=np.float32)
 
 
 def gelu(values: Floats) -> Floats:

@@ -155,3 +155,60 @@ def test_refuses_bad_input_with_one_sentence(folder, tmp_path):
     message = "tokenizer must have at most the 15 tokens of the model, not a token 15"
     with pytest.raises(ValueError, match=message):
         tasks.read_tokens(model, folder, tmp_path / "text")
+
+
+def change_tokenizer(folder, **changed):
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+def test_a_text_without_tokens_is_refused(folder, tmp_path):
+    change_tokenizer(
+        folder, normalizer={"type": "Replace", "pattern": {"String": "-"}, "content": ""}
+    )
+    (tmp_path / "text").write_text("the cat\n---\n")
+    model = load_model(folder)
+    if isinstance(model, tasks.CausalModel):
+        assert tasks.read_tokens(model, folder, tmp_path / "text").tolist() == [1, 3]
+        (tmp_path / "text").write_text("---")
+    with pytest.raises(ValueError, match="tokenizer must have tokens for '---'"):
+        tasks.read_sequences(model, folder, tmp_path / "text", WINDOWS)
+
+
+@pytest.mark.parametrize("folder", ["llama"], indirect=True)
+def test_special_tokens_after_a_text_are_no_part_of_it(folder, tmp_path):
+    words = {"[UNK]": 0, "the": 1}
+    template = [
+        {"SpecialToken": {"id": "the", "type_id": 0}},
+        {"Sequence": {"id": "A", "type_id": 0}},
+        {"SpecialToken": {"id": "[UNK]", "type_id": 0}},
+    ]
+    tokens = {w: {"id": w, "ids": [i], "tokens": [w]} for w, i in words.items()}
+    change_tokenizer(
+        folder,
+        post_processor={
+            "type": "TemplateProcessing",
+            "single": template,
+            "pair": template,
+            "special_tokens": tokens,
+        },
+    )
+    (tmp_path / "text").write_text("cat dog")
+    model = load_model(folder)
+    assert tasks.read_tokens(model, folder, tmp_path / "text").tolist() == [1, 3, 4]
+
+
+@pytest.mark.parametrize("folder", ["bert"], indirect=True)
+def test_sentences_are_lines_that_end_at_a_line_feed(folder, tmp_path):
+    (tmp_path / "text").write_bytes("\ufeffthe cat\u2028sees\r\n\r\na dog\x0bruns\n".encode())
+    found = tasks.read_sentences(load_model(folder), folder, tmp_path / "text")
+    assert [tokens.tolist() for tokens in found] == [[1, 3, 5], [2, 4, 6]]
+
+
+@pytest.mark.parametrize("folder", ["llama"], indirect=True)
+def test_a_byte_order_mark_and_windows_lines_change_no_score(folder, tmp_path):
+    expected = evaluate(folder, questions=tmp_path / "questions")
+    for name in ("calibration", "evaluation", "questions"):
+        content = (tmp_path / name).read_bytes().replace(b"\n", b"\r\n")
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content)
+    assert evaluate(folder, questions=tmp_path / "questions") == expected

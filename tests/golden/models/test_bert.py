@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from dintmac.golden.models.bert import Bert, BertConfig, gelu
+from dintmac.golden.models.bert import Bert, BertConfig, gelu, mean_embedding
 from dintmac.golden.models.folder import load_bert, load_model, load_tokenizer
 from dintmac.golden.models.transformer import softmax
 
@@ -137,6 +137,10 @@ def test_sentence_embedding_is_the_normalized_mean():
     np.testing.assert_allclose(
         model.sentence_embedding(TOKENS), mean / np.sqrt(np.sum(mean**2)), rtol=1e-5
     )
+
+
+def test_the_embedding_of_zeros_is_zero():
+    assert mean_embedding(np.zeros((3, 6), np.float32)).tolist() == [0.0] * 6
 
 
 def test_gelu_is_that_of_the_error_function():
