@@ -14,7 +14,7 @@ from typing import Any
 from dintmac.hdl.yosys import YosysError, find_yosys
 from dintmac.synth.cache import Cache, key_of
 from dintmac.synth.liberty import CellFacts, Library, LibraryError, area_of
-from dintmac.synth.netlist import ClockGate, Module, NetlistError, truth_tables
+from dintmac.synth.netlist import ClockGate, Module, NetlistError, expressions, truth_tables
 
 __all__ = ["Adder", "Cells", "cells_of"]
 
@@ -70,8 +70,8 @@ class Cells:
         Cells that have functions, made of Yosys' simple gates.
     flip_flops : frozenset of str
     dont_use : tuple of str
-        Names that mappers must leave alone: what the library's author bars, and what has no
-        function or no area above zero.
+        Names that mappers must leave alone: what the library's author bars, what has no function
+        or no area above zero, and flip-flops in whose place another with an inverter is smaller.
     stronger : tuple of str
         Cells that do what a smaller one does: greater drive strengths and delay cells.
     inverter, buffer : str
@@ -125,11 +125,14 @@ def cells_of(library: Library, cache: Cache | None = None) -> Cells:
     stored = cache.load(key)
     if stored is None:
         modules = _read_with_yosys(library)
-        usable = _usable(library, modules)
+        usable = _usable(library, _models(modules))
         stored = {"modules": modules, "register": _map_register(library, usable)}
         cache.store(key, stored)
-    modules = {name: Module.from_json(name, module) for name, module in stored["modules"].items()}
-    return _classify(library, modules, stored["register"])
+    return _classify(library, _models(stored["modules"]), stored["register"])
+
+
+def _models(modules: Mapping[str, Any]) -> dict[str, Module]:
+    return {name: Module.from_json(name, module) for name, module in modules.items()}
 
 
 def _read_with_yosys(library: Library) -> dict[str, Any]:
@@ -169,11 +172,11 @@ def _bare(parts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {name: {k: v for k, v in part.items() if k in keep} for name, part in parts.items()}
 
 
-def _map_register(library: Library, usable: Iterable[str]) -> list[str]:
+def _map_register(library: Library, usable: Iterable[Module]) -> list[str]:
     """The cells that Yosys makes a flip-flop of; none if it cannot."""
     with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
         folder = Path(name)
-        (folder / "cells.lib").write_text(library.text(usable), "utf-8")
+        (folder / "cells.lib").write_text(library.text(m.name for m in usable), "utf-8")
         (folder / "register.v").write_text(_REGISTER, "utf-8")
         try:
             find_yosys().run(_MAP_REGISTER, folder)
@@ -183,19 +186,52 @@ def _map_register(library: Library, usable: Iterable[str]) -> list[str]:
     return sorted({cell["type"] for cell in register["cells"].values()})
 
 
-def _usable(library: Library, modules: Iterable[str]) -> list[str]:
+def _usable(library: Library, models: Mapping[str, Module]) -> list[Module]:
     """Cells that mappers may use: those with a function and an area that nobody bars."""
-    facts = library.facts
-    return [n for n in modules if facts[n].area is not None and not _is_barred(n, facts[n])]
+    areas = _areas(library)
+    usable = [m for n, m in models.items() if n in areas and not _is_barred(n, library.facts[n])]
+    dear = _dear_registers(usable, areas)
+    return [module for module in usable if module.name not in dear]
+
+
+def _areas(library: Library) -> dict[str, float]:
+    return {name: fact.area for name, fact in library.facts.items() if fact.area is not None}
+
+
+def _dear_registers(modules: list[Module], areas: Mapping[str, float]) -> set[str]:
+    """Flip-flops that are larger than one that gives the complement, with an inverter.
+
+    Yosys never takes the latter where there is one of the former.
+    """
+    held = {module.name: _is_complemented(module) for module in modules if _is_flip_flop(module)}
+    plain = {name for name, complemented in held.items() if complemented is False}
+    complemented = [areas[name] for name, complemented in held.items() if complemented]
+    inverter = _smallest(_gates(modules), areas, _INVERTER)
+    if not inverter or not complemented:
+        return set()
+    limit = min(complemented) + areas[inverter]
+    return plain if all(areas[name] > limit for name in plain) else set()
+
+
+def _is_complemented(module: Module) -> bool | None:
+    """Whether a D flip-flop gives the complement alone; None if it has inputs beside D."""
+    if len(module.inputs) != 2:
+        return None
+    functions = set(expressions(module).values())
+    for clock, data in itertools.permutations(module.inputs):
+        register = f"$_DFF_P_(C={clock}, D={data})"
+        if {register, f"~{register}"} & functions:
+            return register not in functions
+    return None
 
 
 def _classify(library: Library, models: Mapping[str, Module], register: Sequence[str]) -> Cells:
-    usable = [models[name] for name in _usable(library, models)]
-    gates = [_Gate(module, tables) for module in usable if (tables := _tables(module))]
+    usable = _usable(library, models)
+    gates = _gates(usable)
     registers = [models[kind] for kind in register if kind in models]
     _check_basics(library, gates, registers)
     facts = library.facts
-    areas = {name: fact.area for name, fact in facts.items() if fact.area is not None}
+    areas = _areas(library)
     # Clock gates are often marked dont_use, because not mappers but clock gating is to use them.
     clock_gates = {name: gate for name in areas if (gate := _clock_gate(name, facts[name]))}
     return Cells(
@@ -224,6 +260,10 @@ class _Gate:
 
     module: Module
     tables: dict[str, int]
+
+
+def _gates(modules: Iterable[Module]) -> list[_Gate]:
+    return [_Gate(module, tables) for module in modules if (tables := _tables(module))]
 
 
 def _is_barred(name: str, facts: CellFacts) -> bool:
@@ -305,10 +345,13 @@ def _smallest(gates: list[_Gate], areas: Mapping[str, float], table: int) -> str
 
 def _smallest_full_adder(gates: list[_Gate], areas: Mapping[str, float]) -> Adder | None:
     adders = [adder for gate in gates if (adder := _full_adder(gate))]
+    inverter = _smallest(gates, areas, _INVERTER)
 
-    def cost(adder: Adder) -> tuple[int, float, str]:
-        # Complemented outputs take an inverter each, so they are the last resort.
-        return adder.inverted_total + adder.inverted_carry, areas[adder.cell], adder.cell
+    def cost(adder: Adder) -> tuple[float, int, str]:
+        # Two complemented outputs take few inverters (polarity.py), one takes one.
+        one = adder.inverted_total != adder.inverted_carry
+        both = adder.inverted_total + adder.inverted_carry
+        return areas[adder.cell] + one * areas[inverter], both, adder.cell
 
     return min(adders, key=cost, default=None)
 

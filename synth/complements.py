@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dintmac.synth.cells import Cells
-from dintmac.synth.netlist import Bit, Cell, Module
+from dintmac.synth.netlist import Bit, Cell, Module, expressions
 
 __all__ = ["Complementary", "complementary", "use_complements"]
 
@@ -41,10 +41,10 @@ def complementary(cells: Cells) -> dict[str, Complementary]:
     found: dict[str, Complementary] = {}
     usable = sorted(cells.flip_flops - set(cells.dont_use), key=lambda kind: cells.areas[kind])
     for kind in usable:
-        outputs = _functions(cells.models[kind])
+        outputs = expressions(cells.models[kind])
         limit = cells.areas[kind] + cells.areas[cells.inverter]
         for other in usable:
-            pair = _complement(_functions(cells.models[other]), outputs)
+            pair = _complement(expressions(cells.models[other]), outputs)
             same = cells.models[other].inputs.keys() == cells.models[kind].inputs.keys()
             if pair and same and cells.areas[other] < limit:
                 found.setdefault(kind, Complementary(other, *pair))
@@ -58,27 +58,6 @@ def _complement(outputs: Mapping[str, str], wanted: Mapping[str, str]) -> tuple[
         return None
     others = (pin for pin, other in outputs.items() if other == f"~{function}")
     return next(((out, pin) for pin in others), None)
-
-
-def _functions(module: Module) -> dict[str, str]:
-    """What the outputs of a cell are, as expressions of gates and registers over its pins."""
-    names: dict[Bit, str] = {bits[0]: pin for pin, bits in module.inputs.items()}
-    drivers: dict[Bit, Cell] = {}
-    for cell in module.cells:
-        drivers[cell.pins["Q" if "Q" in cell.pins else "Y"][0]] = cell
-
-    def expression(bit: Bit, inside: tuple[Bit, ...] = ()) -> str:
-        # A register that hangs on itself, as those with enables do, is left at its net.
-        if bit in names or bit in inside or bit not in drivers:
-            return names.get(bit, str(bit))
-        cell = drivers[bit]
-        inputs = {p: b[0] for p, b in sorted(cell.pins.items()) if p not in ("Q", "Y")}
-        terms = {pin: expression(b, (*inside, bit)) for pin, b in inputs.items()}
-        if cell.kind == "$_NOT_":
-            return f"~{terms['A']}"
-        return f"{cell.kind}({', '.join(f'{pin}={term}' for pin, term in terms.items())})"
-
-    return {pin: expression(bits[0]) for pin, bits in module.outputs.items()}
 
 
 def use_complements(modules: Mapping[str, Module], top: str, cells: Cells) -> dict[str, Module]:

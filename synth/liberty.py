@@ -160,7 +160,7 @@ class Library:
             for name, facts in self.facts.items()
             if facts.function and not facts.dont_use and facts.area is None
         ]
-        return f"without an area above zero, and left alone: {_listed(names)}" if names else ""
+        return f"left alone, without an area above zero: {_listed(names)}" if names else ""
 
     def text(self, cells: Iterable[str] | None = None) -> str:
         """The library in the one form that all tools get, in ASCII.

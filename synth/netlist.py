@@ -31,6 +31,7 @@ __all__ = [
     "Netlist",
     "NetlistError",
     "Simulation",
+    "expressions",
     "flatten",
     "truth_tables",
 ]
@@ -677,3 +678,24 @@ def truth_tables(module: Module) -> dict[str, int]:
     planes = [sum((row >> i & 1) << row for row in range(rows)) for i in range(len(module.inputs))]
     outputs, _ = netlist.step(planes, [], (1 << rows) - 1)
     return dict(zip(module.outputs, outputs, strict=True))
+
+
+def expressions(module: Module) -> dict[str, str]:
+    """What the outputs of a cell are, as expressions of gates and registers over its pins."""
+    names: dict[Bit, str] = {bits[0]: pin for pin, bits in module.inputs.items()}
+    drivers: dict[Bit, Cell] = {}
+    for cell in module.cells:
+        drivers[cell.pins["Q" if "Q" in cell.pins else "Y"][0]] = cell
+
+    def expression(bit: Bit, inside: tuple[Bit, ...] = ()) -> str:
+        # A register that hangs on itself, as those with enables do, is left at its net.
+        if bit in names or bit in inside or bit not in drivers:
+            return names.get(bit, str(bit))
+        cell = drivers[bit]
+        inputs = {p: b[0] for p, b in sorted(cell.pins.items()) if p not in ("Q", "Y")}
+        terms = {pin: expression(b, (*inside, bit)) for pin, b in inputs.items()}
+        if cell.kind == "$_NOT_":
+            return f"~{terms['A']}"
+        return f"{cell.kind}({', '.join(f'{pin}={term}' for pin, term in terms.items())})"
+
+    return {pin: expression(bits[0]) for pin, bits in module.outputs.items()}

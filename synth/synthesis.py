@@ -20,6 +20,7 @@ from dintmac.synth.cells import Cells
 from dintmac.synth.complements import use_complements
 from dintmac.synth.liberty import Library
 from dintmac.synth.netlist import FlatNetlist, Module, flatten
+from dintmac.synth.polarity import alternate_adders
 from dintmac.synth.timing import Boundary
 
 __all__ = ["Attempt", "Mapped", "Preparation", "map_design", "recipe_sources", "synthesize"]
@@ -156,7 +157,8 @@ def synthesize(export: Export, library: Library, cells: Cells) -> Mapped:
     attempts = [Attempt(script, order=0) for script in _SCRIPTS]
     attempts += [Attempt(s, order=order) for order in range(_ORDERS) for s in _ORDERED_SCRIPTS]
     mapped = _smallest(map_design(export, library, cells, attempts), cells.areas)
-    return Mapped(mapped.top, use_complements(mapped.modules, mapped.top, cells))
+    modules = alternate_adders(mapped.modules, cells)
+    return Mapped(mapped.top, use_complements(modules, mapped.top, cells))
 
 
 def map_design(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from dintmac.hdl.verilog import Export
 from dintmac.synth.cells import Cells
 from dintmac.synth.liberty import Library
+from dintmac.synth.polarity import alternate_adders
 from dintmac.synth.synthesis import Attempt, Mapped, Preparation, map_design, synthesize
 from dintmac.synth.timing import Timing, boundary_of, find_sta
 
@@ -70,7 +71,8 @@ def synthesize_within(
             break
 
         def run(attempts: list[Attempt], preparation: Preparation = preparation) -> list[_Result]:
-            return timed(map_design(export, library, cells, attempts, preparation, boundary))
+            mapped = map_design(export, library, cells, attempts, preparation, boundary)
+            return timed([Mapped(m.top, alternate_adders(m.modules, cells)) for m in mapped])
 
         attempts = [Attempt(script, target_ns) for script in _SCRIPTS]
         best = min([best, *_rounds(run, attempts, target_ns)], key=rank)

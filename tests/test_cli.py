@@ -12,6 +12,7 @@ import pytest
 
 from dintmac.cli import main
 from dintmac.golden.formats import Format
+from dintmac.synth.liberty import find_libraries
 
 SMALL_TILE = ["--lanes", "2", "--outputs", "1", "--rows", "2", "--columns", "2", "--depth", "64"]
 
@@ -38,6 +39,12 @@ def dintmac(tmp_path, cache):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def ge():
+    (library,) = find_libraries(["ge"])
+    return library
 
 
 def workload(path, rng, **replaced):
@@ -193,6 +200,22 @@ def test_prove_ends_with_1_and_the_counterexample_where_a_proof_fails(
     assert re.search(r"the sum must be -?\d+, not -?\d+, for activ", capsys.readouterr().err)
 
 
+def test_a_library_of_several_files_with_cells_that_are_left_alone(dintmac, tmp_path, ge):
+    cells = list(ge.facts)
+    without_area = ge.text(cells[20:]).replace("cell (XOR2) {\n    area : 2.5;", "cell (XOR2) {")
+    (tmp_path / "a.lib").write_text(ge.text(cells[:20]))
+    (tmp_path / "b.lib").write_text(without_area)
+    done = dintmac(
+        *("prove", "mac", "--format", "dint4", "--architecture", "digits"),
+        *("--library", "mine=a.lib,b.lib", "--dont-use", "CLKGATE", "--dont-use", "FA"),
+    )
+    said = "left alone, without an area above zero: XOR2"
+    assert (done.returncode, done.stderr) == (0, f"dintmac: mine: {said}\n")
+    findings = json.loads(dintmac("doctor", "--json", DINTMAC_LIBRARIES="b.lib").stdout)
+    (library,) = (f for f in findings if f["name"] == "library b")
+    assert library["found"] == f"{len(cells) - 20} cells; {said}"
+
+
 def test_doctor_finds_what_the_main_job_needs(dintmac):
     done = dintmac("doctor", "--json")
     assert done.returncode == 0, done.stderr
@@ -230,6 +253,9 @@ def test_doctor_says_how_to_install_what_is_missing(dintmac):
         (["simulate", "mac", "--workload", "missing.npz"], "workload"),
         (["report", "--library", "nosuchlib"], "nosuchlib"),
         (["report", "--library", "missing.lib"], "missing.lib"),
+        (["report", "--library", "mine=a.lib,missing.lib"], "'a.lib'"),
+        (["report", "--quick", "--dont-use", "nosuch*"], "dont-use must match a cell of ge, not"),
+        (["prove", "mac", "--dont-use", "INV"], "has no inverter"),
         (["report", "--quick", "--design", "core"], "design must be one of"),
         (["report", "--quick", "--jobs", "0"], "jobs must be positive"),
         (["report", "--quick", "--format", "fp5"], "format must be .* or fp4, not 'fp5'"),

@@ -106,7 +106,7 @@ def _libraries() -> list[Finding]:
         Finding(
             f"library {library.name}",
             "area, delay" if has_delays(library) else "area",
-            f"{len(library.facts)} cells",
+            "; ".join(filter(None, (f"{len(library.facts)} cells", library.left_alone))),
             "",
             required=False,
         )

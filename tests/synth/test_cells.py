@@ -93,6 +93,34 @@ def test_a_full_adder_is_known_by_its_function_whatever_its_names(tmp_path, stor
     assert cells.full_adder == Adder("FULL", ("P", "Q", "R"), "X", "Y", True, False)
 
 
+@pytest.mark.parametrize(
+    ("areas", "taken"),
+    [((5, 5), "BOTH"), ((5, 4), "FULL"), ((5, 6), "BOTH"), ((5, 3), "FULL"), ((3, 3), "BOTH")],
+)
+def test_complemented_outputs_count_with_the_inverters_that_they_take(
+    tmp_path, store, areas, taken
+):
+    """Two take hardly any, since adders alternate; one takes an inverter, here of area 1."""
+    one = FULL_ADDER.replace("area : 5", f"area : {areas[1]}")
+    both = FULL_ADDER.replace('"(P & Q) | (P & R) | (Q & R)"', '"!((P & Q) | (P & R) | (Q & R))"')
+    both = both.replace("FULL", "BOTH").replace("area : 5", f"area : {areas[0]}")
+    assert read(tmp_path, store, INV, NAND, FLOP, one, both).full_adder.cell == taken
+
+
+@pytest.mark.parametrize(("area", "barred"), [(2, ("F",)), (3, ()), (4, ())])
+def test_a_flip_flop_gives_way_to_one_that_is_smaller_with_an_inverter(
+    tmp_path, store, area, barred
+):
+    complemented = FLOP.replace("(F)", "(G)").replace('"Q"', '"QN"').replace("4", str(area))
+    cells = read(tmp_path, store, INV, NAND, FLOP, complemented)
+    assert cells.dont_use == barred
+
+
+def test_a_flip_flop_with_a_complemented_output_alone_does(tmp_path, store):
+    cells = read(tmp_path, store, INV, NAND, FLOP.replace('"Q"', '"QN"'))
+    assert (cells.dont_use, cells.flip_flops) == ((), {"F"})
+
+
 def test_what_has_two_outputs_but_does_not_add_is_no_adder(tmp_path, store):
     other = FULL_ADDER.replace("| (Q & R)", "")
     assert read(tmp_path, store, INV, NAND, FLOP, other).full_adder is None

@@ -321,7 +321,7 @@ def test_cells_without_an_area_to_count_are_named(tmp_path, small):
     assert small.left_alone == ""
     for area in ("", "area : 0;", "area : -1;", "area : many;", "area : nan;", "area : inf;"):
         library = Library.read(write(tmp_path / "a.lib", SMALL.replace("area : 1.5;", area)))
-        assert library.left_alone == "without an area above zero, and left alone: NAND, NOR"
+        assert library.left_alone == "left alone, without an area above zero: NAND, NOR"
         assert library.facts["NAND"].area is None
     cells = "".join(
         f'cell (C{i}) {{ pin (Y) {{ direction : output; function : "1"; }} }}' for i in range(20)

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from dintmac.cli import say
 
 if TYPE_CHECKING:
     from dintmac.golden.formats import Format
     from dintmac.hdl.designs import Configuration
+    from dintmac.synth.liberty import Library
 
-__all__ = ["DESIGN_HELP", "add_configuration", "configuration_of"]
+__all__ = [
+    "DESIGN_HELP",
+    "LIBRARY_HELP",
+    "add_configuration",
+    "add_dont_use",
+    "configuration_of",
+    "libraries_of",
+]
 
 #: Parameters of designs: option, and what it means.
 _PARAMETERS = {
@@ -31,6 +42,36 @@ DESIGN_HELP = (
     "tile: systolic tile of processing elements; "
     "fused: processing element for 4-bit and for INT8 weights"
 )
+
+LIBRARY_HELP = (
+    "a library by name, as a .lib or .lib.gz file, or as the files or the folder that make up one: "
+    "a.lib,b.lib, FOLDER, or with a name NAME=a.lib,b.lib, NAME=FOLDER"
+)
+
+
+def add_dont_use(verb: argparse.ArgumentParser) -> None:
+    """Cells to do without."""
+    verb.add_argument(
+        "--dont-use",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="names of cells to do without, with *, ? and [...] as in a shell; can be repeated",
+    )
+
+
+def libraries_of(names: Sequence[str] | None, options: argparse.Namespace) -> list[Library]:
+    """The libraries of these names, without what :func:`add_dont_use` bars.
+
+    Standard error gets the names of cells that are left alone in them.
+    """
+    from dintmac.synth.liberty import find_libraries
+
+    libraries = find_libraries(names, options.dont_use)
+    for library in libraries:
+        if library.left_alone:
+            say(f"{library.name}: {library.left_alone}")
+    return libraries
 
 
 def add_configuration(verb: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dintmac.cli import EXIT_FAILED, say
 from dintmac.cli.console import print_json
+from dintmac.cli.options import LIBRARY_HELP, add_dont_use, libraries_of
 
 if TYPE_CHECKING:
     from dintmac.golden.formats import Format
@@ -38,9 +39,8 @@ def add_options(verb: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="how products are made (all architectures of the design and format if not given)",
     )
-    verb.add_argument(
-        "--library", default="ge", metavar="NAME|PATH", help="library, by name or as a file"
-    )
+    verb.add_argument("--library", default="ge", metavar="NAME|PATH", help=LIBRARY_HELP)
+    add_dont_use(verb)
     verb.add_argument("--lanes", type=int, default=2, metavar="N", help="lanes of dot, pe and tile")
     verb.add_argument("--json", action="store_true", help="print the proofs as JSON")
 
@@ -49,10 +49,9 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb and return its exit status."""
     from dataclasses import asdict
 
-    from dintmac.synth.liberty import find_libraries
     from dintmac.synth.proof import ProofError, prove
 
-    (library,) = find_libraries([options.library])
+    (library,) = libraries_of([options.library], options)
     found: list[dict[str, object]] = []
     status = 0
     for configuration in _prove_configurations(options):

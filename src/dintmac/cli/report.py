@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dintmac.cli import EXIT_FAILED, say
 from dintmac.cli.console import bar
-from dintmac.cli.options import DESIGN_HELP
+from dintmac.cli.options import DESIGN_HELP, LIBRARY_HELP, add_dont_use, libraries_of
 
 if TYPE_CHECKING:
     from dintmac.golden.formats import Format
@@ -39,9 +39,9 @@ def add_options(verb: argparse.ArgumentParser) -> None:
         "--library",
         action="append",
         metavar="NAME|PATH",
-        help="a library by name or as a .lib or .lib.gz file; can be repeated "
-        "(all that are found if not given)",
+        help=f"{LIBRARY_HELP}; can be repeated (all that are found if not given)",
     )
+    add_dont_use(verb)
     verb.add_argument(
         "--design",
         action="append",
@@ -91,7 +91,6 @@ def run(options: argparse.Namespace) -> int:
     from dintmac.golden.files import check_folder
     from dintmac.reports.report import summary, write_report
     from dintmac.synth.check import CheckError
-    from dintmac.synth.liberty import find_libraries
     from dintmac.synth.measure import measure_all, tools
     from dintmac.synth.ratios import ratios_of
     from dintmac.synth.selection import contenders, selected
@@ -100,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"jobs must be positive, not {options.jobs}")
     check_folder(options.output)
     names = options.library or (["ge"] if options.quick else None)
-    libraries = find_libraries(names)
+    libraries = libraries_of(names, options)
     formats = _report_formats(options.format)
     configurations = selected(
         options.design, formats, growth=options.growth, behavioural=options.behavioural
