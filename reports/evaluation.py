@@ -142,7 +142,7 @@ def read_evaluation(path: str | Path) -> Evaluation:
         If it is no evaluation.
     """
     try:
-        return Evaluation.from_json(json.loads(Path(path).read_text("utf-8")))
+        return Evaluation.from_json(json.loads(Path(path).read_text(encoding="utf-8-sig")))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} must be an evaluation: {error}") from error
 

@@ -126,7 +126,7 @@ def read_report(path: str | Path) -> Report:
         If it is not a report.
     """
     try:
-        content = json.loads(Path(path).read_text("utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{path} must be JSON in UTF-8: {error}") from error
     try:

@@ -52,7 +52,7 @@ _KINDS = {
         Llama,
         LlamaConfig.from_dict,
         "model.",
-        r"\.rotary_emb\.inv_freq$",
+        r"(^|\.)rotary_emb\.inv_freq$",
         "model.embed_tokens.weight",
     ),
     "opt": _Kind(

@@ -50,6 +50,12 @@ def test_writes_all_files_and_reads_the_evaluation_again(tmp_path):
     assert list(json.loads(text)["rows"][0]["layers"]) == ["first", "second"]
 
 
+def test_an_evaluation_may_begin_with_a_byte_order_mark(tmp_path):
+    text = write_evaluation(CAUSAL, tmp_path)
+    (tmp_path / "evaluate.json").write_bytes(f"\ufeff{text}".encode())
+    assert read_evaluation(tmp_path / "evaluate.json") == CAUSAL
+
+
 def test_the_same_evaluation_gives_the_same_bytes(tmp_path):
     for name in "ab":
         write_evaluation(CAUSAL, tmp_path / name)

@@ -400,6 +400,12 @@ def test_the_same_report_gives_the_same_bytes_also_when_read_back(report, tmp_pa
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+def test_a_report_may_begin_with_a_byte_order_mark(report, tmp_path):
+    content = (report / "report.json").read_bytes()
+    (tmp_path / "report.json").write_bytes(b"\xef\xbb\xbf" + content)
+    assert read_report(tmp_path / "report.json") == read_report(report / "report.json")
+
+
 def test_a_hostile_name_is_text_everywhere(tmp_path):
     name = "<script>alert(1)</script>|`*_$x$\n# [a](b) &amp; \"'"
     write(tmp_path, records_of(name))

@@ -59,6 +59,7 @@ def test_names_have_the_prefix_of_the_base_model_or_not(tiny_model, kind, change
     [
         ("llama", "model.layers.0.self_attn.rotary_emb.inv_freq"),
         ("llama", "layers.1.self_attn.rotary_emb.inv_freq"),
+        ("llama", "rotary_emb.inv_freq"),
         ("opt", "decoder.version"),
         ("opt", "model.decoder.version"),
         ("bert", "embeddings.position_ids"),

@@ -108,9 +108,12 @@ def test_logits_are_those_of_transformers(name, tmp_path):
     np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
-def test_an_opt_model_without_its_head_is_the_same(tmp_path):
+@pytest.mark.parametrize("name", ["opt", "llama tied"])
+def test_a_model_without_its_head_is_the_same(tmp_path, name):
     torch.manual_seed(0)
-    model = transformers.OPTForCausalLM(transformers.OPTConfig(**OPT, initializer_range=0.3))
+    kind = "Llama" if name.startswith("llama") else "OPT"
+    config = getattr(transformers, f"{kind}Config")(**CASES[name], initializer_range=0.3)
+    model = getattr(transformers, f"{kind}ForCausalLM")(config)
     model.save_pretrained(tmp_path / "whole")
     model.model.save_pretrained(tmp_path / "part")
     tokens = np.random.default_rng(0).integers(0, 50, 24)
