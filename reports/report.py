@@ -289,6 +289,7 @@ def _method(report: Report) -> list[tuple[str, str]]:
         ("Checks", _checks(records)),
         ("Areas", AREA_SCOPE),
         *_energies(records),
+        *_without_energy(records),
         ("Ratios", "On either side stands the best netlist of its format that was measured."),
     ]
 
@@ -305,6 +306,12 @@ def _energies(records: Sequence[Record]) -> list[tuple[str, str]]:
         f"over a clock period of {periods}. No wires and no clock tree."
     )
     return [("Energies", text), *_extrapolation(records)]
+
+
+def _without_energy(records: Sequence[Record]) -> list[tuple[str, str]]:
+    """Why records have no energy, if some have none."""
+    reasons = dict.fromkeys(r.power_missing for r in records if r.power_missing)
+    return [("No energy", f"{'; '.join(reasons)}.")] if reasons else []
 
 
 def _extrapolation(records: Sequence[Record]) -> list[tuple[str, str]]:

@@ -122,6 +122,16 @@ def test_measured_energies_are_compared_and_shown(tmp_path):
     assert read_report(tmp_path / "report.json").records[0].power is not None
 
 
+def test_why_there_is_no_energy_stands_among_the_methods(tmp_path):
+    reason = "ge has no tables of power"
+    records = [with_power(RECORDS[0]), *(replace(r, power_missing=reason) for r in RECORDS[1:4])]
+    write(tmp_path, records)
+    assert f"- **No energy**: {reason}.\n" in text(tmp_path)
+    assert f"{reason}." in text(tmp_path, "report.html")
+    write(tmp_path, [with_power(RECORDS[0])])
+    assert "**No energy**" not in text(tmp_path)
+
+
 def test_an_energy_that_is_extrapolated_is_marked_wherever_it_stands(tmp_path):
     """In one of two libraries more than a hundredth of the arcs of dINT4 is read far beyond."""
     records = [with_power(r) for r in RECORDS if r.design == "mac"]
