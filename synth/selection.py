@@ -11,8 +11,13 @@ from dintmac.synth.records import products_of
 
 __all__ = ["CONTENDERS", "OUTCLASSED", "contenders", "selected"]
 
-#: Architectures that are smallest in the bundled library, in one of the designs and formats.
-CONTENDERS = ("nr4sd", "nr4sd_split", "pair_folded")
+#: Architectures that are smallest in the bundled library, in one of the formats. A tile, whose area
+#: is that of its elements, has none.
+CONTENDERS = {
+    "mac": ("nr4sd",),
+    "dot": ("nr4sd", "nr4sd_split"),
+    "pe": ("nr4sd", "nr4sd_split", "pair_folded"),
+}
 
 #: Sizes beside the default ones, which show how ratios grow.
 _GROWTH: tuple[tuple[str, dict[str, int]], ...] = (
@@ -70,14 +75,33 @@ def selected(
     return sorted(configurations, key=lambda c: (order.index(c.design), products_of(c.parameters)))
 
 
-def contenders(configurations: Sequence[Configuration]) -> list[Configuration]:
-    """Those configurations whose architecture can be the smallest, by :data:`CONTENDERS`.
+def contenders(
+    designs: Sequence[str] | None, formats: Sequence[Format], *, behavioural: bool = False
+) -> list[Configuration]:
+    """The default sizes, in the architectures that can be the smallest alone.
 
-    A design and format that has none of these stays in all its architectures.
+    A design and format without :data:`CONTENDERS` is there in all its architectures.
+
+    Parameters
+    ----------
+    designs : sequence of str or None
+        Those of :data:`CONTENDERS` if None.
+    formats, behavioural
+        As for :func:`selected`.
     """
-    kept = [c for c in configurations if c.architecture in CONTENDERS]
-    able = {(c.design, c.format) for c in kept}
-    return [c for c in configurations if c in kept or (c.design, c.format) not in able]
+    return [
+        configuration
+        for configuration in selected(designs or list(CONTENDERS), formats, behavioural=behavioural)
+        if _can_be_smallest(configuration)
+    ]
+
+
+def _can_be_smallest(configuration: Configuration) -> bool:
+    contenders = CONTENDERS.get(configuration.design, ())
+    built = _architectures(configuration.design, configuration.format)
+    if not any(architecture.name in contenders for architecture in built):
+        return True
+    return configuration.architecture in (*contenders, "behavioural")
 
 
 def _architectures(design: str, format: Format) -> tuple[Architecture, ...]:

@@ -27,18 +27,19 @@ def test_other_sizes_leave_out_what_is_outclassed_alone():
 
 
 def test_contenders_are_alike_for_all_formats():
-    kept = contenders(selected(None, FORMATS))
-    for format in FORMATS:
-        able = {a.name for a in architectures_of(format, resident=True)} & set(CONTENDERS)
-        assert {c.architecture for c in kept if c.format == format} == able
-    assert {c.design for c in kept} == {"mac", "dot", "pe", "tile"}
+    kept = contenders(None, FORMATS)
+    for design, names in CONTENDERS.items():
+        for format in FORMATS:
+            able = {a.name for a in architectures_of(format, resident=True)} & set(names)
+            measured = {c.architecture for c in kept if (c.design, c.format) == (design, format)}
+            assert measured == able
+    assert {c.design for c in kept} == CONTENDERS.keys()
 
 
-def test_a_format_without_contenders_keeps_its_own_architectures():
-    assert {c.architecture for c in contenders(selected(["mac"], [FP4]))} == {
-        "shift",
-        "shift_folded",
-    }
+def test_designs_and_formats_without_contenders_keep_their_architectures():
+    assert {c.architecture for c in contenders(["mac"], [FP4])} == {"shift", "shift_folded"}
+    assert contenders(["tile"], FORMATS) == selected(["tile"], FORMATS)
+    assert contenders(["fused"], FORMATS) == selected(["fused"], FORMATS)
 
 
 def test_what_the_synthesis_tool_makes_is_measured_on_demand():
