@@ -37,7 +37,6 @@ from dintmac.golden.models.bert import Bert
 from dintmac.golden.models.folder import load_bert, load_tokenizer
 from dintmac.golden.quantize import Granularity, ScaleSearch
 from dintmac.golden.recipe import Method, Recipe
-from dintmac.golden.scaling import search_scale
 from dintmac.golden.slac import activation_ranges, growth
 from dintmac.golden.tasks import CALIBRATION, EVALUATION
 
@@ -159,20 +158,16 @@ def outlier_ratio(bench: Bench) -> float:
     The columns of the weights are divided by the same factors, so that the function of the layer
     stays what it is. The mean over the first linear layers of all layers of the model.
     """
-    recipe, ratios = Recipe(), []
+    recipe, ratios = Recipe(scaling=Method.AQAS), []
     for layer in range(bench.model.layers):
         group = bench.model.linear_groups(layer)[0]
-        inputs = bench.inputs[group[0]]
-        factors = np.ones(inputs.shape[1], dtype=np.float32)
+        factors = np.ones(bench.inputs[group[0]].shape[1], dtype=np.float32)
         factors[[7, 133, 301]] = 20
+        inputs = bench.inputs[group[0]] * factors
         weights = [bench.model.float_linear(name).weight / factors for name in group]
-        found = search_scale(
-            inputs * factors,
-            weights,
-            lambda w: recipe.quantize(w).dequantize(),
-            recipe.activations,
-        )
-        ratios.append(found.loss / found.unscaled_loss)
+        scale = recipe.find_scale(inputs, weights)
+        scaled, unscaled = recipe.errors(inputs, weights, [scale, None])
+        ratios.append(scaled / unscaled)
     return float(np.mean(ratios))
 
 

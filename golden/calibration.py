@@ -7,7 +7,7 @@ to nearest, ties away from zero, as everywhere in this project.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,6 +19,9 @@ from dintmac.golden.formats import ACTIVATION_MAX, ACTIVATION_MIN, round_half_aw
 
 #: Fractions of the full range that the MSE calibration tries.
 MSE_FACTORS = np.arange(20, 101) / 100
+
+#: Inputs of a layer that are worked on at a time, in float64 where need be.
+ROWS = 1024
 
 #: Of so many values at most, evenly spaced among all, the MSE calibration takes the error.
 MSE_VALUES = 1 << 18
@@ -197,6 +200,11 @@ class ActivationScheme:
             percentile=self.percentile,
         )
         return lambda values: quantizer
+
+
+def in_batches(inputs: NDArray[np.floating]) -> Iterator[NDArray[np.floating]]:
+    """Views of inputs of a layer, shape (M, K), a few rows each: all of them, in order."""
+    return (inputs[start : start + ROWS] for start in range(0, len(inputs), ROWS))
 
 
 def calibrate(

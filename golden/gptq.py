@@ -12,22 +12,20 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from dintmac.golden.calibration import in_batches
 from dintmac.golden.checks import check_positive, check_real
 from dintmac.golden.quantize import QuantizedTensor, decode, encode
 
 #: Columns between which the error is passed on at once, by one product of matrices.
 BLOCK = 64
 
-#: Inputs that are in float64 at a time.
-ROWS = 4096
-
 
 def hessian(inputs: NDArray[np.floating]) -> NDArray[np.float64]:
     """``XᵀX`` of the inputs of a layer, shape (M, K): float64 array, shape (K, K)."""
     check_real("inputs", inputs)
     product = np.zeros((inputs.shape[1], inputs.shape[1]))
-    for start in range(0, len(inputs), ROWS):
-        exact = inputs[start : start + ROWS].astype(np.float64)
+    for some in in_batches(inputs):
+        exact = some.astype(np.float64)
         product += exact.T @ exact
     return product
 

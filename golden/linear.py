@@ -6,7 +6,7 @@ with the integers of the hardware; they differ by the rounding of floating point
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.arithmetic import Requantizer
-from dintmac.golden.calibration import AffineQuantizer, QuantizerOf
+from dintmac.golden.calibration import AffineQuantizer, QuantizerOf, in_batches
 from dintmac.golden.checks import check_array
 from dintmac.golden.formats import Format
 from dintmac.golden.matmul import matmul
@@ -261,6 +261,36 @@ class IntegerLinear:
                 sums[:, channel]
             )
         return output.dequantize(results).astype(np.float32)
+
+
+def output_errors(
+    exact: Linear, quantized: Sequence[Linear], inputs: Floats
+) -> NDArray[np.float64]:
+    """Squared errors of the outputs of layers, relative to the squared outputs; on all inputs.
+
+    Parameters
+    ----------
+    exact : linear layer
+    quantized : sequence of linear layers
+        What it may be replaced with.
+    inputs : float32 array, shape (M, K)
+        Few of them are worked on at a time.
+
+    Returns
+    -------
+    float64 array, one for each of ``quantized``.
+    """
+    errors, energy = np.zeros(len(quantized)), 0.0
+    for some in in_batches(inputs):
+        reference = exact(some)
+        energy += squared_norm(reference)
+        errors += [squared_norm(layer(some) - reference) for layer in quantized]
+    return errors / (energy or 1.0)
+
+
+def squared_norm(values: NDArray[np.floating]) -> float:
+    """Sum of squares."""
+    return float(np.vdot(values, values))
 
 
 def float_columns(inputs: Floats, weight: Floats, threshold: float = 6.0) -> FloatColumns | None:

@@ -9,18 +9,24 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.calibration import ActivationScheme
+from dintmac.golden.calibration import ActivationScheme, in_batches
 from dintmac.golden.checks import check_int, check_member, check_positive
 from dintmac.golden.formats import DINT4
-from dintmac.golden.gptq import ROWS, gptq, hessian
+from dintmac.golden.gptq import gptq, hessian
 from dintmac.golden.grids import Grid, check_grid, check_shiftable
-from dintmac.golden.linear import FloatLinear, QuantizedLinear, float_columns, low_rank_correction
+from dintmac.golden.linear import (
+    FloatLinear,
+    QuantizedLinear,
+    float_columns,
+    low_rank_correction,
+    output_errors,
+)
 from dintmac.golden.models.transformer import Floats, Tokens, Transformer
 from dintmac.golden.quantize import Granularity, QuantizedTensor, ScaleSearch, quantize_weights
-from dintmac.golden.scaling import Family, output_error, search_scale, smoothquant_scale
+from dintmac.golden.scaling import Family, rank_scales, smoothquant_scale
 
-#: Inputs of a layer, evenly spaced among all, that the search for scales sees.
-SEARCH_ROWS = 4096
+#: So many of the best scales are compared with no scaling on all inputs.
+FINALISTS = 3
 
 #: Scales of the input channels of linear layers that read the same inputs; None for no scaling.
 Scales = Mapping[tuple[str, ...], NDArray[np.float64] | None]
@@ -108,8 +114,9 @@ class Recipe:
     def find_scale(self, inputs: Floats, weights: Sequence[Floats]) -> NDArray[np.float64] | None:
         """Scales of the channels that several layers read, or None for no scaling.
 
-        Candidates are compared with absmax scales of the weights, which cost a small part of the
-        MSE search; with that, the best of them and no scaling are compared once more.
+        Candidates are ranked with absmax scales of the weights, which cost a small part of the MSE
+        search. The best few and no scaling are then compared on all inputs, with the layers as
+        they will be but for GPTQ and the correction: what is found is never worse than no scaling.
 
         Parameters
         ----------
@@ -135,18 +142,38 @@ class Recipe:
         scheme: ActivationScheme | None,
         families: Sequence[Family],
     ) -> NDArray[np.float64]:
-        some = inputs[np.linspace(0, len(inputs) - 1, min(SEARCH_ROWS, len(inputs))).astype(int)]
-        quick = replace(self, search=ScaleSearch.ABSMAX)
-        found = search_scale(some, weights, quick._fake, scheme, families).scale
-        if self.search is ScaleSearch.ABSMAX:
-            return found
-        return min(
-            (np.ones_like(found), found),
-            key=lambda scale: output_error(some, weights, scale, self._fake, scheme),
+        plain = replace(self, activations=scheme, gptq=False, rank=0)
+        quick = replace(plain, search=ScaleSearch.ABSMAX)
+        ranked = rank_scales(
+            inputs, weights, lambda w: quick.quantize(w).dequantize(), scheme, families
         )
+        finalists = [np.ones(inputs.shape[1]), *ranked[:FINALISTS]]
+        return finalists[int(np.argmin(plain.errors(inputs, weights, finalists)))]
 
-    def _fake(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
-        return self.quantize(weights).dequantize()
+    def errors(
+        self,
+        inputs: Floats,
+        weights: Sequence[Floats],
+        scales: Sequence[NDArray[np.float64] | None],
+    ) -> NDArray[np.float64]:
+        """Relative squared errors of the outputs, y, that scales of the input channels lead to.
+
+        Parameters
+        ----------
+        inputs : float32 array, shape (M, K)
+            Inputs in calibration; the errors are those of all of them.
+        weights : sequence of float32 arrays, shape (N_i, K)
+        scales : sequence of float64 arrays, shape (K,), or None for no scaling
+
+        Returns
+        -------
+        float64 array, one for each of ``scales``: the sum over the layers.
+        """
+        errors = np.zeros(len(scales))
+        for exact in map(FloatLinear, weights):
+            versions = [self.quantize_linears([exact], inputs, scale)[0] for scale in scales]
+            errors += output_errors(exact, versions, inputs)
+        return errors
 
     def quantize_linears(
         self,
@@ -206,9 +233,8 @@ class Recipe:
 
 def _quantized_hessian(linear: QuantizedLinear, inputs: Floats) -> NDArray[np.float64]:
     """XᵀX of the inputs of a linear layer as they are quantized; few of them at a time."""
-    starts = range(0, len(inputs), ROWS)
     return sum(
-        (hessian(linear.fake_inputs(inputs[start : start + ROWS])) for start in starts),
+        (hessian(linear.fake_inputs(some)) for some in in_batches(inputs)),
         np.zeros((inputs.shape[1], inputs.shape[1])),
     )
 

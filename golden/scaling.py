@@ -19,13 +19,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.calibration import ActivationScheme
+from dintmac.golden.calibration import ActivationScheme, in_batches
 from dintmac.golden.checks import check_axes, check_member, check_real
+from dintmac.golden.linear import squared_norm
 
 Floats = NDArray[np.float32]
 
@@ -40,8 +41,6 @@ ALPHAS_OF_TWO = np.arange(9) / 8
 #: Inputs, and outputs of a layer, by which candidates are ranked, evenly spaced among all.
 RANKING_ROWS = 512
 RANKING_OUTPUTS = 96
-#: So many of the best are compared with the identity on all inputs.
-FINALISTS = 3
 
 
 class Family(enum.Enum):
@@ -53,25 +52,6 @@ class Family(enum.Enum):
     MEAN = "mean"
     #: s = max|X|^α / max|W|^β, α and β each 0, 1/8 … 1.
     TWO_EXPONENTS = "two exponents"
-
-
-@dataclass(frozen=True, eq=False)
-class Scaling:
-    """Scales of the input channels of layers that read the same inputs.
-
-    Parameters
-    ----------
-    scale : float64 array, shape (K,), positive
-        Inputs are divided by it, the columns of weights multiplied.
-    loss : float
-        Relative squared error of the outputs, summed over the layers, on all inputs.
-    unscaled_loss : float
-        The same without scaling; never less than ``loss``.
-    """
-
-    scale: NDArray[np.float64]
-    loss: float
-    unscaled_loss: float
 
 
 def smoothquant_scale(
@@ -105,18 +85,17 @@ def smoothquant_scale(
     return _power(_input_maxima(inputs), alpha) / _power(_weight_maxima(weights), 1 - alpha)
 
 
-def search_scale(
+def rank_scales(
     inputs: Floats,
     weights: Sequence[Floats],
     fake_quantize: FakeQuantizer,
     scheme: ActivationScheme | None,
     families: Iterable[Family] = (Family.SMOOTH, Family.TWO_EXPONENTS),
-) -> Scaling:
-    """The scales with the least error of the outputs, of all candidates.
+) -> list[NDArray[np.float64]]:
+    """All candidates for the scales, those with the least error of the outputs first.
 
-    Candidates are ranked on some of the inputs and outputs, with activation ranges of all inputs;
-    the best few and the identity are then compared on all, so that the result is never worse than
-    no scaling there.
+    The error is that of some of the inputs and outputs; maxima, means and min-max ranges are those
+    of all inputs.
 
     Parameters
     ----------
@@ -134,7 +113,7 @@ def search_scale(
 
     Returns
     -------
-    Scaling
+    list of float64 arrays, shape (K,), of geometric mean 1.
 
     Raises
     ------
@@ -144,46 +123,29 @@ def search_scale(
         If a value is NaN or infinite, or shapes do not match.
     """
     _check(inputs, weights)
-    candidates = _candidates(inputs, weights, families)
     few_inputs = inputs[_spaced(len(inputs), RANKING_ROWS)]
     few_outputs = [matrix[_spaced(len(matrix), RANKING_OUTPUTS)] for matrix in weights]
-    # With the extremes of each channel the ranges of scaled inputs are those of all of them.
-    ranges = np.vstack([few_inputs, inputs.max(axis=0), inputs.min(axis=0)])
-    ranked = sorted(
-        candidates,
-        key=lambda s: output_error(few_inputs, few_outputs, s, fake_quantize, scheme, ranges),
+    # With the extremes of each channel the min-max range of scaled inputs is that of all of them.
+    seen = np.vstack([few_inputs, inputs.max(axis=0), inputs.min(axis=0)])
+    return sorted(
+        _candidates(inputs, weights, families),
+        key=lambda s: _error(few_inputs, few_outputs, s, fake_quantize, scheme, seen),
     )
-    identity = np.ones(inputs.shape[1])
-    finalists = [identity, *ranked[:FINALISTS]]
-    losses = [output_error(inputs, weights, s, fake_quantize, scheme) for s in finalists]
-    best = int(np.argmin(losses))
-    return Scaling(finalists[best], losses[best], losses[0])
 
 
-def output_error(
+def _error(
     inputs: Floats,
     weights: Sequence[Floats],
     scale: NDArray[np.float64],
     fake_quantize: FakeQuantizer,
     scheme: ActivationScheme | None,
-    calibration: Floats | None = None,
+    seen: Floats,
 ) -> float:
-    """Relative squared error of quantized outputs, summed over layers that read the same inputs.
-
-    Parameters
-    ----------
-    inputs, weights, fake_quantize, scheme
-        As in :func:`search_scale`.
-    scale : float64 array, shape (K,)
-        Scales of the input channels.
-    calibration : floating-point array, shape (L, K), optional
-        Inputs that the ranges of activations are those of; by default ``inputs``.
-    """
+    """Relative squared error of the outputs, summed over layers, with the ranges of ``seen``."""
     reciprocal = (1 / scale).astype(np.float32)
     scaled = inputs * reciprocal
     if scheme is not None:
-        seen = scaled if calibration is None else calibration * reciprocal
-        quantizer = scheme.fit(seen)(scaled)
+        quantizer = scheme.fit(seen * reciprocal)(scaled)
         scaled = quantizer.dequantize(quantizer.quantize(scaled)).astype(np.float32)
     total = 0.0
     for matrix in weights:
@@ -193,29 +155,23 @@ def output_error(
     return total
 
 
-def squared_norm(values: NDArray[np.floating]) -> float:
-    """Sum of squares."""
-    return float(np.vdot(values, values))
-
-
 def _candidates(
     inputs: Floats, weights: Sequence[Floats], families: Iterable[Family]
 ) -> list[NDArray[np.float64]]:
-    """All scales of the families."""
-    maxima, w = _input_maxima(inputs), _weight_maxima(weights)
-    means = np.abs(inputs).mean(axis=0, dtype=np.float64)
-    found = []
+    """All scales of the families, each of them once."""
+    found: list[NDArray[np.float64]] = []
+    pairs: list[tuple[float, float]] = []
     for family in families:
         check_member("family", family, Family)
         match family:
             case Family.SMOOTH:
-                found += [_power(maxima, a) / _power(w, 1 - a) for a in ALPHAS]
+                pairs += [(a, 1 - a) for a in ALPHAS]
             case Family.MEAN:
-                found += [_power(means, a) for a in ALPHAS]
+                found += [_power(_input_sums(inputs), a) for a in ALPHAS]
             case Family.TWO_EXPONENTS:
-                pairs = [(a, b) for a in ALPHAS_OF_TWO for b in ALPHAS_OF_TWO]
-                found += [_power(maxima, a) / _power(w, b) for a, b in pairs]
-    return found
+                pairs += product(ALPHAS_OF_TWO, repeat=2)
+    maxima, w = _input_maxima(inputs), _weight_maxima(weights)
+    return found + [_power(maxima, a) / _power(w, b) for a, b in dict.fromkeys(pairs)]
 
 
 def _spaced(count: int, most: int) -> NDArray[np.intp]:
@@ -235,7 +191,14 @@ def _check(inputs: Floats, weights: Sequence[Floats]) -> None:
 
 
 def _input_maxima(inputs: Floats) -> NDArray[np.float64]:
-    return np.asarray(np.abs(inputs).max(axis=0), dtype=np.float64)
+    maxima = np.maximum(inputs.max(axis=0), -inputs.min(axis=0))
+    return np.asarray(maxima, dtype=np.float64)
+
+
+def _input_sums(inputs: Floats) -> NDArray[np.float64]:
+    """Sums of magnitudes, which are as good as their means up to a factor."""
+    sums = [np.abs(some).sum(axis=0, dtype=np.float64) for some in in_batches(inputs)]
+    return np.asarray(np.sum(sums, axis=0))
 
 
 def _weight_maxima(weights: Sequence[Floats]) -> NDArray[np.float64]:

@@ -1,18 +1,19 @@
 """Quantization of whole models, on tiny random ones."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from dintmac.golden.calibration import ActivationScheme
+from dintmac.golden.calibration import ActivationScheme, Calibration
 from dintmac.golden.evaluate import Text, cosines, layer_errors, measure
-from dintmac.golden.formats import FP4, INT4, INT8, integer
+from dintmac.golden.formats import DINT4, FP4, INT4, INT8, integer
 from dintmac.golden.grids import NF4
-from dintmac.golden.linear import IntegerLinear
+from dintmac.golden.linear import FloatLinear, IntegerLinear
 from dintmac.golden.models.llama import Llama, LlamaConfig
 from dintmac.golden.models.opt import Opt, OptConfig
 from dintmac.golden.quantize import Granularity, ScaleSearch, quantize_weights, split_error
 from dintmac.golden.recipe import Method, Recipe, quantize_layers, quantize_model
-from dintmac.golden.scaling import output_error
 
 SIZES = {
     "vocab_size": 30,
@@ -178,18 +179,96 @@ def test_refuses_bad_input_with_one_sentence():
         Recipe(alpha=1.5)
 
 
-def test_with_mse_scales_aqas_is_not_worse_than_no_scaling_in_calibration():
-    recipe = Recipe(scaling=Method.AQAS, search=ScaleSearch.MSE)
+def rare_outliers():
+    """Inputs of which one row in 4,096 reaches 25 times as far in two channels, and weights."""
+    rng = np.random.default_rng(2)
+    inputs = rng.standard_normal((16_384, 16)) * np.exp(rng.standard_normal(16) / 2)
+    inputs[np.ix_([1501, 6002, 9503, 13006], [2, 9])] *= 25
+    weights = [rng.standard_t(4, (rows, 16)) for rows in (20, 12)]
+    return inputs.astype(np.float32), [matrix.astype(np.float32) for matrix in weights]
 
-    def loss(inputs, weights, scale):
-        def fake(matrix):
-            return recipe.quantize(matrix).dequantize()
 
-        return output_error(inputs, weights, scale, fake, recipe.activations)
-
-    for seed in range(4):
-        rng = np.random.default_rng(seed)
-        inputs = rng.standard_normal((64, 12)).astype(np.float32)
-        weights = [rng.standard_t(3, (8, 12)).astype(np.float32)]
+@pytest.mark.parametrize(
+    ("grid", "search", "scheme"),
+    [
+        (INT8, ScaleSearch.ABSMAX, ActivationScheme()),
+        (DINT4, ScaleSearch.MSE, ActivationScheme()),
+        (DINT4, ScaleSearch.ABSMAX, ActivationScheme(symmetric=False)),
+        (INT8, ScaleSearch.MSE, ActivationScheme(dynamic=True)),
+        (INT8, ScaleSearch.ABSMAX, ActivationScheme(method=Calibration.PERCENTILE)),
+    ],
+)
+def test_aqas_is_never_worse_than_no_scaling_on_all_of_16384_inputs(grid, search, scheme):
+    recipe = Recipe(grid=grid, search=search, activations=scheme, scaling=Method.AQAS)
+    outliers, weights = rare_outliers()
+    # Where channels are equal but for rare outliers, scaling has little to gain.
+    equal = np.sign(outliers) * np.where(np.abs(outliers) > 12, np.float32(30), np.float32(1))
+    for inputs in (outliers, equal):
         scale = recipe.find_scale(inputs, weights)
-        assert loss(inputs, weights, scale) <= loss(inputs, weights, np.ones(12))
+        scaled, unscaled = recipe.errors(inputs, weights, [scale, None])
+        assert scaled <= unscaled
+
+
+def test_outputs_of_all_inputs_are_never_in_memory_together():
+    rng = np.random.default_rng(7)
+    inputs = rng.standard_normal((16_384, 16)).astype(np.float32)
+    weights = [rng.standard_normal((512, 16)).astype(np.float32)]
+    tracemalloc.start()
+    Recipe(scaling=Method.AQAS).find_scale(inputs, weights)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 0.5 * (inputs @ weights[0].T).nbytes
+
+
+def test_errors_of_scales_are_those_of_the_quantized_layers():
+    inputs, weights = rare_outliers()
+    recipe = Recipe(grid=INT4, outlier=20.0, search=ScaleSearch.MSE)
+    scale = np.exp(np.random.default_rng(4).standard_normal(16))
+    expected = 0.0
+    for matrix in weights:
+        (layer,) = recipe.quantize_linears([FloatLinear(matrix)], inputs, scale)
+        exact = inputs.astype(float) @ matrix.T.astype(float)
+        expected += np.sum((layer(inputs) - exact) ** 2) / np.sum(exact**2)
+    assert recipe.errors(inputs, weights, [scale]) == pytest.approx(expected, rel=1e-3)
+
+
+def causal_model_with_outliers():
+    """A LLaMA with channels that are 20 to 35 times as large as others, made up for in weights."""
+    sizes = {"vocab_size": 60, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1}
+    config = LlamaConfig.from_dict(SIZES | sizes | {"max_position_embeddings": 256})
+    rng = np.random.default_rng(0)
+    tensors = {}
+    for name, shape in config.tensor_shapes().items():
+        spread = 1 if "embed" in name else 1 / np.sqrt(shape[-1])
+        values = np.ones(shape) if "norm" in name else spread * rng.standard_normal(shape)
+        tensors[name] = values.astype(np.float32)
+    qkv = [f"self_attn.{name}_proj" for name in "qkv"]
+    for source, factors, readers in (
+        ("input_layernorm", {3: 20, 17: 35}, qkv),
+        ("post_attention_layernorm", {3: 20, 17: 35}, ["mlp.gate_proj", "mlp.up_proj"]),
+        ("mlp.up_proj", {5: 30, 20: 30}, ["mlp.down_proj"]),
+    ):
+        for channel, factor in factors.items():
+            tensors[f"model.layers.0.{source}.weight"][channel] *= factor
+            for reader in readers:
+                tensors[f"model.layers.0.{reader}.weight"][:, channel] /= factor
+    return Llama(config, tensors)
+
+
+def test_aqas_is_better_than_smoothquant_on_a_causal_model_with_activation_outliers():
+    decoder, rng = causal_model_with_outliers(), np.random.default_rng(1)
+    calibration, held_out = ([rng.integers(0, 60, 256) for _ in range(n)] for n in (64, 4))
+
+    def errors(method):
+        recipe = Recipe(grid=INT8, scaling=method)
+        (layer,) = quantize_layers(decoder, recipe, calibration, fold=False)
+        for sequences in (calibration, held_out):
+            found = layer_errors(decoder, layer.linears, sequences)
+            yield [sum(found[n].total for n in group) for group in decoder.linear_groups(0)]
+
+    none, smoothquant, aqas = (
+        np.array(list(errors(method))) for method in (Method.NONE, Method.SMOOTHQUANT, Method.AQAS)
+    )
+    assert (aqas[0] <= none[0]).all()
+    assert (aqas.sum(axis=1) < 0.8 * smoothquant.sum(axis=1)).all()
+    assert (smoothquant.sum(axis=1) < 0.1 * none.sum(axis=1)).all()
