@@ -226,6 +226,17 @@ def test_an_interrupt_that_became_another_error_is_one(own_signals, monkeypatch,
     assert capsys.readouterr().err == "dintmac: interrupted\n"
 
 
+def test_an_interrupt_within_exec_is_one(tmp_path):
+    """There Python notes every KeyboardInterrupt, and kills itself by SIGINT at its end."""
+    script = (
+        "import os, signal, sys; from dintmac import cli; from dintmac.cli import parser\n"
+        "parser.parse = lambda _: exec('os.kill(os.getpid(), signal.SIGINT)')\n"
+        "sys.exit(cli.entry())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (130, b"dintmac: interrupted\n")
+
+
 def test_an_interrupt_that_a_destructor_swallowed_comes_again(own_signals, monkeypatch, capsys):
     class Swallows:
         def __del__(self):

@@ -29,6 +29,10 @@ _EXPECTED = (ValueError, TypeError, OSError, RuntimeError, ImportError)
 _interrupted = False
 
 
+class _Interrupt(KeyboardInterrupt):
+    """Of its own class: Python kills itself at the end if exec has passed on the other one."""
+
+
 def entry() -> int:
     """Run ``dintmac`` as a process of its own, with the arguments of the command line."""
     for stream in (sys.stdout, sys.stderr):
@@ -62,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if _interrupted:
             # Importing turns interrupts into other errors.
-            raise KeyboardInterrupt from None
+            raise _Interrupt from None
         return _status_of(error)
     return status
 
@@ -77,13 +81,13 @@ def _interrupt(number: int, frame: object) -> None:
     global _interrupted
     if not _interrupted:
         _interrupted = True
-        raise KeyboardInterrupt
+        raise _Interrupt
 
 
 def _remind(unraisable: sys.UnraisableHookArgs) -> None:
     """Interrupt again where an interrupt was lost, as in a destructor."""
     global _interrupted
-    if unraisable.exc_type is KeyboardInterrupt:
+    if unraisable.exc_type is _Interrupt:
         _interrupted = False
         signal.setitimer(signal.ITIMER_REAL, 0.01)
     else:
