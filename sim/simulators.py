@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
 import os
@@ -12,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -70,6 +71,9 @@ class Simulator(ABC):
     name: str
     waveforms: tuple[str, ...]
 
+    #: Characters that its tools do not take in the path of a folder.
+    refused = ""
+
     @abstractmethod
     def version(self) -> str:
         """Version of the simulator that would run.
@@ -109,7 +113,9 @@ class Simulator(ABC):
         SimulatorMissingError
             If the simulator is not installed.
         ValueError
-            If it does not write waveforms of this kind.
+            If it does not write waveforms of this kind, or does not take the path of the folder.
+        OSError
+            If the disk is full.
         SimulationError
             If the build fails or the simulation breaks off.
         CheckError
@@ -123,15 +129,17 @@ class Simulator(ABC):
             else:
                 folder = build
                 folder.mkdir(parents=True, exist_ok=True)
+            self._check_folder(folder)
             partial = None if waveform is None else folder / f"waveform{waveform.suffix}"
-            result = self._run(
-                configuration,
-                bench,
-                arguments,
-                waveform=partial,
-                folder=folder.resolve(),
-                progress=progress or (lambda fraction: None),
-            )
+            with _room_in(folder):
+                result = self._run(
+                    configuration,
+                    bench,
+                    arguments,
+                    waveform=partial,
+                    folder=folder.resolve(),
+                    progress=progress or (lambda fraction: None),
+                )
             if waveform is not None and partial is not None:
                 write_files({waveform: partial})
         return result
@@ -153,6 +161,13 @@ class Simulator(ABC):
             )
         if waveform.is_dir() or not waveform.resolve().parent.is_dir():
             raise ValueError(f"waveform must be a file in an existing folder, not {waveform}")
+
+    def _check_folder(self, folder: Path) -> None:
+        if wrong := [c for c in self.refused if c in str(folder.resolve())]:
+            raise ValueError(
+                f"{self.name} cannot work in a folder with {wrong[0]!r} in its path, {folder}; "
+                "set TMPDIR to another"
+            )
 
     @abstractmethod
     def _run(
@@ -252,6 +267,8 @@ class Icarus(_Cocotb):
 
     name = "icarus"
     waveforms = (".vcd", ".fst")
+    # They are the shell's, and the preprocessor's.
+    refused = '"$\\`'
 
     def _find(self) -> str:
         if shutil.which("iverilog") is None or shutil.which("vvp") is None:
@@ -276,6 +293,8 @@ class Verilator(_Cocotb):
 
     name = "verilator"
     waveforms = (".vcd", ".fst")
+    # They are make's, and the preprocessor's.
+    refused = ' \t\n"#$%:;\\`|'
 
     def _find(self) -> str:
         version, _ = _find_verilator()
@@ -418,6 +437,22 @@ def _execute(folder: Path, environment: dict[str, str], progress: Progress) -> N
                 process.wait(timeout=0.2)
             except subprocess.TimeoutExpired:
                 progress(_last_report(reports))
+
+
+@contextmanager
+def _room_in(folder: Path) -> Iterator[None]:
+    """Say that the disk is full: simulators fail for it in words of their own, or not at all."""
+    try:
+        yield
+    except Exception:
+        _check_room(folder)
+        raise
+    _check_room(folder)
+
+
+def _check_room(folder: Path) -> None:
+    if shutil.disk_usage(folder).free < 4096:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def _last_report(reports: Path) -> float:

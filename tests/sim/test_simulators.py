@@ -1,6 +1,10 @@
 """Discovery of simulators, waveforms and errors."""
 
+import errno
+import os
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -140,6 +144,40 @@ def test_a_waveform_of_another_kind_is_refused(tmp_path):
 def test_a_waveform_in_no_folder_is_refused(tmp_path):
     with pytest.raises(ValueError, match="waveform must be a file in an existing folder"):
         run_bench(MAC, SIMULATORS["amaranth"], waveform=tmp_path / "none" / "wave.vcd")
+
+
+@pytest.mark.parametrize(("name", "part"), [("verilator", "a b"), ("icarus", "a$b")])
+def test_a_folder_that_a_simulator_cannot_take_is_refused(monkeypatch, tmp_path, name, part):
+    """Before anything is built: the make files of Verilator are cut at blanks."""
+    simulator = SIMULATORS[name]
+    monkeypatch.setattr(type(simulator), "version", lambda self: "1")
+    (tmp_path / part).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / part))
+    message = rf"^{name} cannot work in a folder with '.' in its path, .*; set TMPDIR to another$"
+    with pytest.raises(ValueError, match=message):
+        run_bench(MAC, simulator)
+    assert not list((tmp_path / part).iterdir())
+
+
+def test_a_full_disk_is_named_and_nothing_is_left(monkeypatch, tmp_path):
+    """A simulator may write half of a waveform and say nothing."""
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=0))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}/dintmac-"):
+        SIMULATORS["amaranth"].run(MAC, tick, waveform=tmp_path / "wave.vcd")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_at_the_place_of_a_waveform_is_named_and_nothing_is_left(monkeypatch, tmp_path):
+    def full(source, target):
+        Path(target).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source))
+
+    monkeypatch.setattr(shutil, "move", full)
+    with pytest.raises(OSError, match=f"No space left on device: '{tmp_path}/wave.vcd'"):
+        SIMULATORS["amaranth"].run(MAC, tick, waveform=tmp_path / "wave.vcd")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_negative_seed_is_refused():
