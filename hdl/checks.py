@@ -5,7 +5,10 @@ from __future__ import annotations
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import Architecture
 
-__all__ = ["check_depth", "check_flag", "check_format", "check_positive", "check_tree"]
+__all__ = ["MAX_DEPTH", "check_depth", "check_flag", "check_format", "check_positive", "check_tree"]
+
+#: Sums of so many products fit the 64-bit integers that they are checked against, in any format.
+MAX_DEPTH = 1 << 32
 
 
 def check_positive(name: str, value: object) -> None:
@@ -77,17 +80,19 @@ def check_format(format: object) -> None:
 
 
 def check_depth(depth: object, products: int) -> None:
-    """Refuse a depth that is smaller than the number of products that one pass adds.
+    """Refuse a depth below the number of products that one pass adds, or beyond all use.
 
     Raises
     ------
     TypeError
         If ``depth`` is not an int.
     ValueError
-        If it is too small.
+        If it is too small or too large.
     """
     check_positive("depth", depth)
     assert isinstance(depth, int)
+    if depth > MAX_DEPTH:
+        raise ValueError(f"depth must be at most {MAX_DEPTH}, not {depth}")
     if depth < products:
         raise ValueError(
             f"depth must be at least {products}, the products that one pass adds, not {depth}"

@@ -45,23 +45,23 @@ def share_out(
         What the function raises.
     """
     waiting = list(enumerate(items))[::-1]
-    busy: dict[Any, int] = {}
+    busy: dict[Any, int | None] = {}
     with ExitStack() as stack:
         # Workers are killed. What they leave is here, and goes after them.
         temporary = tempfile.TemporaryDirectory(prefix="dintmac-", ignore_cleanup_errors=True)
         folder = stack.enter_context(temporary)
-        idle = [stack.enter_context(_worker(folder)) for _ in range(workers)]
-        for worker in idle:
+        for worker in [stack.enter_context(_worker(folder)) for _ in range(workers)]:
             worker.send(function)
-        while waiting or busy:
-            while waiting and idle:
-                worker = idle.pop()
-                busy[worker], item = waiting.pop()
-                worker.send(item)
+            busy[worker] = None
+        while busy:
             ready: list[Any] = wait(list(busy))
             for worker in ready:
-                finish(busy.pop(worker), worker.result())
-                idle.append(worker)
+                index, result = busy.pop(worker), worker.result()
+                if index is not None:
+                    finish(index, result)
+                if waiting:
+                    busy[worker], item = waiting.pop()
+                    worker.send(item)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,15 +114,16 @@ def _serve(connection: Connection) -> None:
     """The worker's side: calls the function for one item after the other."""
     # The parent may end at any moment.
     with contextlib.suppress(EOFError, ConnectionError):
-        function = connection.recv()
+        error, function = _outcome(connection.recv)
+        connection.send((error, None))
         while True:
             connection.send(_outcome(function, connection.recv()))
 
 
-def _outcome(function: Callable[[Any], Any], item: Any) -> tuple[Exception | None, Any]:
+def _outcome(function: Callable[..., Any], *arguments: Any) -> tuple[Exception | None, Any]:
     """The error or the result of a call."""
     try:
-        return None, function(item)
+        return None, function(*arguments)
     except Exception as error:
         error.add_note(traceback.format_exc())
         return error, None

@@ -47,6 +47,22 @@ def ge():
     return library
 
 
+@pytest.fixture
+def here(tmp_path, cache, monkeypatch, capsys):
+    """As ``dintmac``, but in this process: for what ends soon."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DINTMAC_CACHE", str(cache))
+
+    def run(*arguments):
+        try:
+            status = main([*map(str, arguments)])
+        except SystemExit as end:  # As --help ends.
+            status = end.code
+        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
+
+    return run
+
+
 def workload(path, rng, **replaced):
     """A workload file of a small product, with some arrays replaced."""
     arrays = {
@@ -70,11 +86,11 @@ def assert_refused(done, sentence, folder):
     assert not (folder / "build").exists()
 
 
-def test_help_names_every_verb_and_every_option_has_help(dintmac):
-    overview = dintmac("--help").stdout
+def test_help_names_every_verb_and_every_option_has_help(here):
+    overview = here("--help").stdout
     for verb in ("report", "simulate", "verilog", "prove", "quantize", "evaluate", "doctor"):
         assert re.search(rf"(?m)^    {verb} ", overview)
-        done = dintmac(verb, "--help")
+        done = here(verb, "--help")
         assert done.returncode == 0
         for option in re.findall(r"(?m)^  (--\w+)(?: [\w.|]+)?$", done.stdout):
             assert re.search(rf"{option}(?: [\w.|]+)?\n? +\S", done.stdout), option
@@ -115,12 +131,15 @@ def test_simulate_writes_a_waveform(dintmac, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "$enddefinitions" in (tmp_path / "mac.vcd").read_text()
+    assert "mac_dint4_digits_d16, architecture digits, the default of dINT4, on" in done.stdout
 
 
 def test_simulate_runs_a_workload_and_says_what_it_took(dintmac, tmp_path):
     path = workload(tmp_path / "w.npz", np.random.default_rng(1))
-    done = dintmac("simulate", "tile", *SMALL_TILE, "--workload", path, "--simulator", "amaranth")
+    options = ["--workload", path, "--simulator", "amaranth", "--architecture", "nr4sd"]
+    done = dintmac("simulate", "tile", *SMALL_TILE, *options)
     assert done.returncode == 0, done.stderr
+    assert ", architecture nr4sd, amaranth" in done.stdout
     assert re.search(r"15 of 15 outputs match", done.stdout)
     assert re.search(r"\d+ cycles", done.stdout)
     assert re.search(r"utilisation \d", done.stdout)
@@ -264,8 +283,43 @@ def test_doctor_says_how_to_install_what_is_missing(dintmac):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_arguments_end_with_one_sentence(dintmac, tmp_path, arguments, sentence):
-    assert_refused(dintmac(*arguments), sentence, tmp_path)
+def test_wrong_arguments_end_with_one_sentence(here, tmp_path, arguments, sentence):
+    assert_refused(here(*arguments), sentence, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "the following arguments are required: VERB"),
+        (["simulate", "mac", "--format", ""], "argument --format: must not be empty"),
+        (["verilog", "mac", "-o", ""], "argument -o/--output: must not be empty"),
+        (["verilog", "mac", "--module=", "-o", "x.v"], "argument --module: must not be empty"),
+        (["report", "--quick", "--output", ""], "argument --output: must not be empty"),
+        (["report", "--quick", "--format", ""], "argument --format: must not be empty"),
+        (["verilog", "mac", "--depth", "9" * 23, "-o", "x.v"], "depth must be at most 4294967296"),
+        (
+            ["simulate", "tile", "--workload", "a", "--workload", "b"],
+            "argument --workload: can be given only once",
+        ),
+        (["verilog", "mac", "-o", "x.v", "--output", "y.v"], "--output: can be given only once"),
+        (["report", "--quick", "--jobs", "1", "--jobs=2"], "--jobs: can be given only once"),
+        (["report", "--quick", "--library", "ge"], "--quick .* give it without --library"),
+        (
+            ["report", "--quick", "--workload", "a.npz", "--workload", "b.npz"],
+            r"a\.npz and b\.npz are both of",
+        ),
+        (
+            ["report", "--quick", "--format", "fp4", "--workload", "a.npz"],
+            "a.npz is of dINT4, which is not",
+        ),
+        (["simulate", "tile", "--workload", "a.npz", "--seed", "1"], "seed is that of the bench"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_contradicts_itself_ends_with_one_sentence(here, tmp_path, arguments, sentence):
+    for name in ("a.npz", "b.npz"):
+        workload(tmp_path / name, np.random.default_rng(1))
+    assert_refused(here(*arguments), sentence, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -281,20 +335,20 @@ def test_wrong_arguments_end_with_one_sentence(dintmac, tmp_path, arguments, sen
     ],
     ids=["float", "shapes", "vector", "codes", "int8", "missing", "format"],
 )
-def test_wrong_workloads_end_with_one_sentence(dintmac, tmp_path, replaced, sentence):
+def test_wrong_workloads_end_with_one_sentence(here, tmp_path, replaced, sentence):
     path = workload(tmp_path / "w.npz", np.random.default_rng(1), **replaced)
-    assert_refused(dintmac("simulate", "tile", *SMALL_TILE, "--workload", path), sentence, tmp_path)
+    assert_refused(here("simulate", "tile", *SMALL_TILE, "--workload", path), sentence, tmp_path)
 
 
-def test_a_workload_that_is_no_archive_ends_with_one_sentence(dintmac, tmp_path):
+def test_a_workload_that_is_no_archive_ends_with_one_sentence(here, tmp_path):
     path = tmp_path / "w.npz"
     path.write_text("not an archive")
-    assert_refused(dintmac("simulate", "tile", "--workload", path), "w.npz", tmp_path)
+    assert_refused(here("simulate", "tile", "--workload", path), "w.npz", tmp_path)
 
 
-def test_a_workload_deeper_than_the_accumulator_ends_with_one_sentence(dintmac, tmp_path):
+def test_a_workload_deeper_than_the_accumulator_ends_with_one_sentence(here, tmp_path):
     path = workload(tmp_path / "w.npz", np.random.default_rng(1))
-    done = dintmac("simulate", "tile", *SMALL_TILE[:-1], "4", "--workload", path)
+    done = here("simulate", "tile", *SMALL_TILE[:-1], "4", "--workload", path)
     assert_refused(done, "depth must be at least 6", tmp_path)
 
 
@@ -303,16 +357,16 @@ def test_a_workload_deeper_than_the_accumulator_ends_with_one_sentence(dintmac, 
     [b"library(x) { cell(A) {", b"\x00\x01\x02", gzip.compress(b"library(x) {}")[:-9], b""],
     ids=["truncated", "binary", "gzip", "empty"],
 )
-def test_a_corrupt_library_ends_with_one_sentence(dintmac, tmp_path, content):
+def test_a_corrupt_library_ends_with_one_sentence(here, tmp_path, content):
     path = tmp_path / "broken.lib"
     path.write_bytes(content)
-    assert_refused(dintmac("report", "--quick", "--library", path), "broken", tmp_path)
+    assert_refused(here("report", "--library", path), "broken", tmp_path)
 
 
-def test_a_report_folder_that_is_a_file_is_left_as_it_was(dintmac, tmp_path):
+def test_a_report_folder_that_is_a_file_is_left_as_it_was(here, tmp_path):
     path = tmp_path / "report"
     path.write_text("mine")
-    done = dintmac("report", "--quick", "--output", path)
+    done = here("report", "--quick", "--output", path)
     assert_refused(done, "report", tmp_path)
     assert path.read_text() == "mine"
 

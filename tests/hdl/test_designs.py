@@ -84,6 +84,14 @@ def test_refuses_a_depth_below_one_pass(design, least):
 
 
 @pytest.mark.parametrize("design", DESIGNS)
+def test_refuses_a_depth_beyond_the_integers_of_the_golden_model(design):
+    sizes = SMALL[design] | {"depth": 1 << 32}
+    Configuration(design, DINT4, "", sizes).build()
+    with pytest.raises(ValueError, match="depth must be at most 4294967296, not 4294967297"):
+        Configuration(design, DINT4, "", sizes | {"depth": (1 << 32) + 1}).build()
+
+
+@pytest.mark.parametrize("design", DESIGNS)
 def test_refuses_a_format_that_is_none(design):
     with pytest.raises(TypeError, match="format must be a Format, not 'dint4'"):
         DESIGNS[design](format="dint4", **SMALL[design])

@@ -99,16 +99,19 @@ def run(options: argparse.Namespace) -> int:
     if options.jobs < 1:
         raise ValueError(f"jobs must be positive, not {options.jobs}")
     check_folder(options.output)
+    if options.quick and options.library:
+        raise ValueError("--quick measures the bundled library alone; give it without --library")
     if options.quick and options.growth:
         raise ValueError("--quick measures the default sizes alone; give it without --growth")
+    designs = options.design and list(dict.fromkeys(options.design))
     names = options.library or (["ge"] if options.quick else None)
     libraries = libraries_of(names, options)
     formats = _report_formats(options.format)
     if options.quick:
-        configurations = contenders(options.design, formats, behavioural=options.behavioural)
+        configurations = contenders(designs, formats, behavioural=options.behavioural)
     else:
         configurations = selected(
-            options.design, formats, growth=options.growth, behavioural=options.behavioural
+            designs, formats, growth=options.growth, behavioural=options.behavioural
         )
     data = _report_data(options.workload, formats)
     targets = {library: _targets(options.target_delay, library) for library in libraries}
@@ -143,7 +146,7 @@ def _targets(target_delays: list[float] | None, library: Library) -> list[float 
     """None, which stands for the smallest area, and the delays that are asked for."""
     from dintmac.synth.timing import has_delays
 
-    return [None, *(target_delays or [])] if has_delays(library) else [None]
+    return [None, *dict.fromkeys(target_delays or [])] if has_delays(library) else [None]
 
 
 def _report_formats(names: list[str] | None) -> list[Format]:
@@ -159,8 +162,22 @@ def _report_formats(names: list[str] | None) -> list[Format]:
 
 def _report_data(paths: list[Path] | None, formats: list[Format]) -> dict[str, Workload]:
     """Workloads by the name of their format: those of files, or Gaussian ones."""
+    from dintmac.golden.formats import INT8
     from dintmac.golden.workload import load
     from dintmac.synth.stimuli import gaussian
 
-    workloads = map(load, paths) if paths else map(gaussian, formats)
-    return {workload.format.name: workload for workload in workloads}
+    if not paths:
+        return {format.name: gaussian(format) for format in formats}
+    # INT8 is a mode of fused as well.
+    measured = {INT8.name, *(format.name for format in formats)}
+    found: dict[str, Path] = {}
+    data: dict[str, Workload] = {}
+    for path in paths:
+        workload = load(path)
+        name = workload.format.name
+        if name not in measured:
+            raise ValueError(f"workload {path} is of {name}, which is not measured")
+        if name in found:
+            raise ValueError(f"workloads {found[name]} and {path} are both of {name}")
+        found[name], data[name] = path, workload
+    return data

@@ -11,6 +11,7 @@ from dintmac.cli.console import fraction, print_json
 from dintmac.cli.options import add_configuration, configuration_of
 
 if TYPE_CHECKING:
+    from dintmac.hdl.designs import Configuration
     from dintmac.sim.simulators import Simulator
 
 
@@ -34,7 +35,7 @@ def add_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--waveform", type=Path, metavar="FILE", help="write a waveform: .vcd or .fst"
     )
-    verb.add_argument("--seed", type=int, default=0, help="seed of all random choices")
+    verb.add_argument("--seed", type=int, help="seed of all random choices of the bench (0)")
     verb.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -43,8 +44,17 @@ def run(options: argparse.Namespace) -> int:
     from dintmac.sim.simulators import find_simulator
 
     simulator = None if options.simulator is None else find_simulator(options.simulator)
-    run = _simulate_bench if options.workload is None else _simulate_workload
-    return run(options, simulator)
+    if options.workload is None:
+        return _simulate_bench(options, simulator)
+    if options.seed is not None:
+        raise ValueError("seed is that of the bench; a workload has no random choices")
+    return _simulate_workload(options, simulator)
+
+
+def _architecture(options: argparse.Namespace, configuration: Configuration) -> str:
+    """Which architecture was taken, and whether that was asked for."""
+    default = "" if options.architecture else f", the default of {configuration.format.name}"
+    return f"architecture {configuration.architecture}{default}"
 
 
 def _simulate_bench(options: argparse.Namespace, simulator: Simulator | None) -> int:
@@ -54,7 +64,7 @@ def _simulate_bench(options: argparse.Namespace, simulator: Simulator | None) ->
         result = run_bench(
             configuration_of(options),
             simulator,
-            seed=options.seed,
+            seed=options.seed or 0,
             waveform=options.waveform,
             progress=progress,
         )
@@ -67,9 +77,9 @@ def _simulate_bench(options: argparse.Namespace, simulator: Simulator | None) ->
                 print(f"        {test.message}")
         passed = sum(test.passed for test in result.tests)
         print(
-            f"{result.configuration.name} on {result.simulator} {result.version}, "
-            f"seed {result.seed}: {passed} of {len(result.tests)} tests passed, "
-            f"{result.cycles:,} cycles"
+            f"{result.configuration.name}, {_architecture(options, result.configuration)}, "
+            f"on {result.simulator} {result.version}, seed {result.seed}: "
+            f"{passed} of {len(result.tests)} tests passed, {result.cycles:,} cycles"
         )
     return 0 if result.passed else EXIT_FAILED
 
@@ -97,7 +107,8 @@ def _simulate_workload(options: argparse.Namespace, simulator: Simulator | None)
         rows, depth = workload.activations.shape
         print(
             f"{rows}×{depth} activations, {len(workload.weights)}×{depth} {workload.format.name} "
-            f"weights on {configuration.name}, {result.simulator} {result.version}\n"
+            f"weights on {configuration.name}, {_architecture(options, configuration)}, "
+            f"{result.simulator} {result.version}\n"
             f"{result.cycles:,} cycles in {result.passes:,} passes, "
             f"utilisation {result.utilisation:.2%}, latency {result.latency} cycles\n"
             f"{count - result.mismatches:,} of {count:,} outputs match the golden model"
