@@ -8,11 +8,10 @@ Numbers are lists of bits, the least significant first, in two's complement.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 __all__ = [
@@ -123,17 +122,8 @@ class Graph:
                 solver.add_clause([-variable])
         return None
 
-    @contextlib.contextmanager
-    def _solver(self, numbers: Iterable[int]) -> Iterator[Any]:
-        """A solver that knows what ``numbers`` are."""
-        try:
-            with find_solver()(name=_SOLVER, bootstrap_with=self._clauses(numbers)) as solver:
-                yield solver
-        except Exception as error:
-            # While it solves python-sat makes an error of its own of Ctrl-C.
-            if str(error) == "Caught keyboard interrupt":
-                raise KeyboardInterrupt from None
-            raise
+    def _solver(self, numbers: Iterable[int]) -> Any:
+        return find_solver()(name=_SOLVER, bootstrap_with=self._clauses(numbers))
 
     def _clauses(self, numbers: Iterable[int]) -> list[list[int]]:
         """What the nodes that ``numbers`` depend on are, and that false is false."""

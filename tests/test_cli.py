@@ -212,7 +212,13 @@ def test_prove_prints_json(dintmac):
 def test_prove_ends_with_1_and_the_counterexample_where_a_proof_fails(
     monkeypatch, capsys, tmp_path
 ):
-    """The golden model takes another code for another value."""
+    """The golden model takes another code for another value; no other process would know."""
+
+    def one_by_one(function, items, workers, finish):
+        for index, item in enumerate(items):
+            finish(index, function(item))
+
+    monkeypatch.setattr("dintmac.synth.workers.share_out", one_by_one)
     monkeypatch.setenv("DINTMAC_CACHE", str(tmp_path))
     monkeypatch.setattr(Format, "to_units", lambda format, codes: format.decode(codes) + 1)
     assert main(["prove", "mac", "--format", "int4", "--architecture", "digits"]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dintmac.cli import EXIT_FAILED, say
@@ -12,6 +13,8 @@ from dintmac.cli.options import LIBRARY_HELP, add_dont_use, libraries_of
 if TYPE_CHECKING:
     from dintmac.golden.formats import Format
     from dintmac.hdl.designs import Configuration
+    from dintmac.synth.liberty import Library
+    from dintmac.synth.proof import Proof
 
 
 SUMMARY = (
@@ -49,27 +52,45 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb and return its exit status."""
     from dataclasses import asdict
 
-    from dintmac.synth.proof import ProofError, prove
+    from dintmac.synth.workers import share_out
 
     (library,) = libraries_of([options.library], options)
+    configurations = _configurations(options)
     found: list[dict[str, object]] = []
-    status = 0
-    for configuration in _prove_configurations(options):
-        try:
-            for proof in prove(configuration, library):
-                found.append({"netlist": configuration.name, **asdict(proof)})
-                if not options.json:
-                    what = f"{configuration.name}: {proof.claim}"
-                    print(f"proved  {proof.seconds:7.2f} s  {what} ({proof.method})", flush=True)
-        except ProofError as error:
-            say(error)
-            status = EXIT_FAILED
+    failures: list[str] = []
+
+    def finish(index: int, outcome: tuple[list[Proof], str]) -> None:
+        name, (proofs, failure) = configurations[index].name, outcome
+        for proof in proofs:
+            found.append({"netlist": name, **asdict(proof)})
+            if not options.json:
+                what = f"{name}: {proof.claim} ({proof.method})"
+                print(f"proved  {proof.seconds:7.2f} s  {what}", flush=True)
+        if failure:
+            say(failure)
+            failures.append(failure)
+
+    # In a process of its own, which can be killed: a solver that is busy hears no signal.
+    share_out(partial(_prove, library=library), configurations, 1, finish)
     if options.json:
         print_json(found)
-    return status
+    return EXIT_FAILED if failures else 0
 
 
-def _prove_configurations(options: argparse.Namespace) -> list[Configuration]:
+def _prove(configuration: Configuration, library: Library) -> tuple[list[Proof], str]:
+    """What was proved of a netlist, and what failed then."""
+    from dintmac.synth.proof import ProofError, prove
+
+    proofs: list[Proof] = []
+    try:
+        for proof in prove(configuration, library):
+            proofs.append(proof)
+    except ProofError as error:
+        return proofs, str(error)
+    return proofs, ""
+
+
+def _configurations(options: argparse.Namespace) -> list[Configuration]:
     """Small designs of one output, with the lanes that are asked for."""
     from dintmac.golden.formats import parse
     from dintmac.hdl.architectures import architectures_of
