@@ -119,7 +119,7 @@ def test_there_are_both_files_or_none(dintmac, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
-@pytest.mark.parametrize("environment", [{}, ASCII])
+@pytest.mark.parametrize("environment", [{}, ASCII, {"PYTHONIOENCODING": "utf-8:strict"}])
 def test_a_name_that_is_no_utf_8_is_printed_as_it_is(dintmac, tmp_path, environment):
     done = dintmac(*VERILOG, "-o", os.fsdecode(b"\xff\xc3\xa9.v"), **environment)
     assert (done.returncode, done.stderr) == (0, b"")
