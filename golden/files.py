@@ -53,11 +53,12 @@ def write_files(contents: Mapping[Path, Content], obsolete: Collection[Path] = (
     with ExitStack() as stack:
         streams = [path for path in contents if is_stream(path)]
         staged: dict[Path, Path] = {}
-        for path in contents.keys() - set(streams):
-            with _about(path):
-                target = path.resolve() if path.is_symlink() else path
-                staged[target] = _temporary(target, stack)
-                _fill(staged[target], contents[path], target)
+        for path, content in contents.items():
+            if path not in streams:
+                with _about(path):
+                    target = path.resolve() if path.is_symlink() else path
+                    staged[target] = _temporary(target, stack)
+                    _fill(staged[target], content, target)
         for path in streams:
             with _about(path):
                 _append(path, contents[path])
