@@ -17,7 +17,7 @@ from dintmac.golden.files import write_files
 from dintmac.golden.formats import Format, parse
 from dintmac.golden.quantize import quantize_weights
 
-__all__ = ["Workload", "load", "quantized", "save"]
+__all__ = ["Layer", "Workload", "load", "load_layer", "quantized", "save"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,12 +45,8 @@ class Workload:
     source: str = ""
 
     def __post_init__(self) -> None:
-        check_array("activations", self.activations, "int8")
-        check_array("weights", self.weights, "uint8")
-        for name, array in (("activations", self.activations), ("weights", self.weights)):
-            check_axes(name, array, 2)
-            if array.size == 0:
-                raise ValueError(f"{name} must not be empty, as shape {array.shape} is")
+        _check_matrix("activations", self.activations, "int8")
+        _check_matrix("weights", self.weights, "uint8")
         if self.activations.shape[1] != self.weights.shape[1]:
             raise ValueError(
                 "activations and weights must have the same number of columns, "
@@ -75,6 +71,52 @@ class Workload:
         for array in (self.activations, self.weights):
             digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """Weights, what the sums of their products begin with, and perhaps activations to try.
+
+    Attributes
+    ----------
+    weights : uint8 array, shape (N, K)
+        Codes of ``format``.
+    format : Format
+    bias : int64 array, shape (N,)
+        In units of the sums: half steps for dINT and FP4, steps for integers.
+    activations : int8 array, shape (M, K), or None
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the arrays are not as above, or empty.
+    """
+
+    weights: NDArray[np.uint8]
+    format: Format
+    bias: NDArray[np.int64]
+    activations: NDArray[np.int8] | None = None
+
+    def __post_init__(self) -> None:
+        if self.activations is None:
+            _check_matrix("weights", self.weights, "uint8")
+            self.format.check_codes(self.weights)
+        else:
+            Workload(self.activations, self.weights, self.format)
+        check_array("bias", self.bias, "int64")
+        if self.bias.shape != self.weights.shape[:1]:
+            raise ValueError(
+                f"bias must be one number for each of {len(self.weights)} rows of weights, "
+                f"not of shape {self.bias.shape}"
+            )
+
+
+def _check_matrix(name: str, array: object, dtype: str) -> None:
+    check_array(name, array, dtype)
+    assert isinstance(array, np.ndarray)
+    check_axes(name, array, 2)
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty, as shape {array.shape} is")
 
 
 def quantized(
@@ -117,12 +159,7 @@ def load(path: Path, format: Format | None = None) -> Workload:
     TypeError, ValueError
         If the file is missing or is not as above, with its name.
     """
-    if not path.is_file():
-        raise ValueError(f"workload {path} is not a file")
-    arrays = _arrays(path)
-    missing = [name for name in ("activations", "weights") if name not in arrays]
-    if missing:
-        raise ValueError(f"workload {path} has no array named {' or '.join(missing)}")
+    arrays = _arrays(path, "activations", "weights")
     try:
         return Workload(
             arrays["activations"],
@@ -134,16 +171,39 @@ def load(path: Path, format: Format | None = None) -> Workload:
         raise type(error)(f"workload {path}: {error}") from error
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a workload that are in a file."""
+def load_layer(path: Path, format: Format | None = None) -> Layer:
+    """Read the ``weights`` of an ``.npz`` file, and ``bias`` and ``activations`` if they are there.
+
+    A bias is of int32 or int64; without one sums begin with zero. ``format`` and errors are those
+    of :func:`load`.
+    """
+    arrays = _arrays(path, "weights")
+    try:
+        weights = arrays["weights"]
+        _check_matrix("weights", weights, "uint8")
+        bias = arrays.get("bias", np.zeros(weights.shape[:1], dtype=np.int64))
+        check_array("bias", bias, "int64", "int32")
+        chosen = _format_of(arrays.get("format"), format)
+        return Layer(weights, chosen, bias.astype(np.int64), arrays.get("activations"))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"workload {path}: {error}") from error
+
+
+def _arrays(path: Path, *needed: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a workload or layer that are in a file, with those that are needed."""
+    if not path.is_file():
+        raise ValueError(f"workload {path} is not a file")
+    known = {field.name for field in (*fields(Workload), *fields(Layer))}
     with path.open("rb") as file:
         try:
             archive = np.load(file, allow_pickle=False)
-            names = [field.name for field in fields(Workload) if field.name in archive.files]
-            return {name: archive[name] for name in names}
+            arrays = {name: archive[name] for name in archive.files if name in known}
         # NumPy, zipfile and zlib each raise what they like, with advice that does not fit here.
         except Exception as error:
             raise ValueError(f"workload {path} must be an .npz file of plain arrays") from error
+    if missing := [name for name in needed if name not in arrays]:
+        raise ValueError(f"workload {path} has no array named {' or '.join(missing)}")
+    return arrays
 
 
 def _format_of(stored: NDArray[Any] | None, format: Format | None) -> Format:

@@ -1,8 +1,7 @@
-"""A matrix product cut into the passes of a tile, streamed through it and put together again.
+"""A matrix product streamed through a tile in passes and put together again.
 
-A tile holds ``rows × lanes`` by ``columns × outputs`` weights. The product of activations (M, K)
-and weights (N, K) takes one pass for each block of that size; what a pass gives goes in again as
-the partial sums of the next block of K, so that the hardware itself adds up all of K.
+What a pass gives goes in again as the partial sums of the next block of K, so that the hardware
+itself adds up all of K.
 """
 
 from __future__ import annotations
@@ -20,122 +19,14 @@ from dintmac.golden.workload import Workload
 from dintmac.hdl.designs import Configuration
 from dintmac.sim.benches.tile import Bench
 from dintmac.sim.handle import Handle
+from dintmac.sim.passes import Plan, plan
 from dintmac.sim.simulators import Simulator, default_simulator
 from dintmac.sim.streams import Payload, Stream, StreamMonitor, Transfer
 
-__all__ = ["Plan", "WorkloadResult", "plan", "run_workload"]
+__all__ = ["WorkloadResult", "run_workload"]
 
 #: Reports of progress in a run.
 _REPORTS = 200
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A matrix product in the passes of a tile.
-
-    All blocks of outputs take a block of K before the next block of K begins, so that the partial
-    sums of a pass are long there when they are due.
-
-    Attributes
-    ----------
-    workload : Workload
-    rows, columns, lanes, outputs : int
-        Sizes of the tile.
-    """
-
-    workload: Workload
-    rows: int
-    columns: int
-    lanes: int
-    outputs: int
-
-    @property
-    def vectors(self) -> int:
-        """Vectors in a pass, M."""
-        return len(self.workload.activations)
-
-    @property
-    def block_depth(self) -> int:
-        """Products that a pass adds to a sum."""
-        return self.rows * self.lanes
-
-    @property
-    def block_outputs(self) -> int:
-        """Sums that a pass works on."""
-        return self.columns * self.outputs
-
-    @property
-    def depth_blocks(self) -> int:
-        """Blocks of K."""
-        return -(-self.workload.depth // self.block_depth)
-
-    @property
-    def output_blocks(self) -> int:
-        """Blocks of N."""
-        return -(-len(self.workload.weights) // self.block_outputs)
-
-    @property
-    def passes(self) -> int:
-        """Weight sets that are loaded."""
-        return self.depth_blocks * self.output_blocks
-
-    @property
-    def cycles(self) -> int:
-        """Cycles that the vectors take if none has to wait."""
-        return self.passes * self.vectors
-
-    def activations(self, depth_block: int) -> NDArray[np.int8]:
-        """Activations of a block of K, shape (M, rows, lanes); zeros beyond K."""
-        start = depth_block * self.block_depth
-        part = self.workload.activations[:, start : start + self.block_depth]
-        padded = np.pad(part, ((0, 0), (0, self.block_depth - part.shape[1])))
-        return padded.reshape(self.vectors, self.rows, self.lanes)
-
-    def weights(self, depth_block: int, output_block: int) -> NDArray[np.uint8]:
-        """Codes of a pass, shape (rows, columns, outputs, lanes); zeros beyond K and N."""
-        row, column = output_block * self.block_outputs, depth_block * self.block_depth
-        part = self.workload.weights[
-            row : row + self.block_outputs, column : column + self.block_depth
-        ]
-        missing = (self.block_outputs - part.shape[0], self.block_depth - part.shape[1])
-        padded = np.pad(part, ((0, missing[0]), (0, missing[1])))
-        by_output = padded.reshape(self.columns, self.outputs, self.rows, self.lanes)
-        return np.moveaxis(by_output, 2, 0)
-
-    def assemble(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Outputs, shape (M, N), from the sums of the last block of K.
-
-        Parameters
-        ----------
-        sums : int64 array, shape (output_blocks, M, columns, outputs)
-        """
-        rows = np.moveaxis(sums, 0, 1).reshape(self.vectors, -1)
-        return rows[:, : len(self.workload.weights)]
-
-
-def plan(workload: Workload, configuration: Configuration) -> Plan:
-    """How a tile computes a workload.
-
-    Raises
-    ------
-    ValueError
-        If the design is no tile, has another format, or its depth is less than K.
-    """
-    if configuration.design != "tile":
-        raise ValueError(f"a workload must run on a tile, not on a {configuration.design}")
-    if configuration.format != workload.format:
-        raise ValueError(
-            f"format must be {workload.format.name} as in the workload, "
-            f"not {configuration.format.name}"
-        )
-    sizes = configuration.parameters
-    if sizes["depth"] < workload.depth:
-        raise ValueError(
-            f"depth must be at least {workload.depth}, the workload's inner axis, "
-            f"not {sizes['depth']}"
-        )
-    names = ("rows", "columns", "lanes", "outputs")
-    return Plan(workload, **{name: sizes[name] for name in names})
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,12 +91,14 @@ def run_workload(
     Raises
     ------
     ValueError
-        As :func:`plan`.
+        If the design is no tile, or as :func:`dintmac.sim.passes.plan`.
     CheckError
         If the tile breaks the protocol, or a transfer is wrong; with its operands.
     SimulatorMissingError, SimulationError
         As :meth:`Simulator.run`.
     """
+    if configuration.design != "tile":
+        raise ValueError(f"a workload must run on a tile, not on a {configuration.design}")
     cut = plan(workload, configuration)
     chosen = default_simulator(cut.cycles) if simulator is None else simulator
     sums, cycles, latency = chosen.run(
@@ -260,7 +153,7 @@ def _weight_rows(bench: Bench, cut: Plan) -> Iterator[Payload]:
 
 
 def _start(bench: Bench, cut: Plan, output_block: int) -> NDArray[np.int64]:
-    """Partial sums of the first pass, shape (1, columns, outputs): noughts, less corrections."""
+    """Partial sums of the first pass, shape (1, columns, outputs): zeros, less corrections."""
     weights = [cut.weights(block, output_block) for block in range(cut.depth_blocks)]
     return bench.start(np.concatenate(weights), 0)[np.newaxis]
 

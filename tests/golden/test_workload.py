@@ -7,7 +7,7 @@ import pytest
 
 from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.golden.matmul import matmul
-from dintmac.golden.workload import Workload, load, quantized, save
+from dintmac.golden.workload import Workload, load, load_layer, quantized, save
 
 GOOD = {
     "activations": np.zeros((2, 3), dtype=np.int8),
@@ -54,6 +54,37 @@ def test_a_file_without_format_takes_the_one_that_is_given(tmp_path):
 def test_a_file_with_wrong_content_is_refused(tmp_path, changes, error, message):
     with pytest.raises(error, match=rf"workload .*w\.npz.* {message}"):
         load(saved(tmp_path, **changes))
+
+
+def test_a_layer_needs_neither_activations_nor_a_bias(tmp_path):
+    layer = load_layer(saved(tmp_path, activations=None))
+    assert layer.format == DINT4
+    assert layer.weights.shape == (4, 3)
+    assert layer.activations is None
+    assert (layer.bias.dtype, layer.bias.tolist()) == (np.int64, [0, 0, 0, 0])
+
+
+def test_a_layer_has_what_is_in_its_file(tmp_path):
+    layer = load_layer(saved(tmp_path, bias=np.arange(4, dtype=np.int32)))
+    assert (layer.bias.dtype, layer.bias.tolist()) == (np.int64, [0, 1, 2, 3])
+    np.testing.assert_array_equal(layer.activations, GOOD["activations"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"weights": None}, ValueError, "has no array named weights"),
+        ({"weights": np.uint8(0)}, ValueError, "weights must have 2 axes"),
+        ({"weights": np.full((4, 3), 16, dtype=np.uint8)}, ValueError, "codes must be 0 to 15"),
+        ({"activations": np.zeros((2, 4), dtype=np.int8)}, ValueError, "same number of columns"),
+        ({"bias": np.zeros(4)}, TypeError, "bias must be an array of int64"),
+        ({"bias": np.zeros(3, dtype=np.int64)}, ValueError, "one number for each of 4 rows"),
+        ({"format": None}, ValueError, "it names no format, so one must be given"),
+    ],
+)
+def test_a_layer_with_wrong_content_is_refused(tmp_path, changes, error, message):
+    with pytest.raises(error, match=rf"workload .*w\.npz.* {message}"):
+        load_layer(saved(tmp_path, **changes))
 
 
 def test_a_format_other_than_the_files_own_is_refused(tmp_path):

@@ -10,8 +10,9 @@ from dintmac.golden.matmul import matmul
 from dintmac.golden.workload import Workload
 from dintmac.hdl.architectures import architectures_of
 from dintmac.hdl.designs import Configuration
+from dintmac.sim.passes import plan
 from dintmac.sim.simulators import SIMULATORS, SimulatorMissingError
-from dintmac.sim.workload import plan, run_workload
+from dintmac.sim.workload import run_workload
 
 AMARANTH = SIMULATORS["amaranth"]
 
@@ -110,4 +111,4 @@ def test_a_plan_covers_every_product_once():
 )
 def test_a_configuration_that_does_not_suit_is_refused(configuration, message):
     with pytest.raises(ValueError, match=message):
-        plan(random_workload(2, 13, 9), configuration)
+        run_workload(random_workload(2, 13, 9), configuration, AMARANTH)
