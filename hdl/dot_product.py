@@ -171,7 +171,7 @@ class DotProduct(PreparedWeights, wiring.Component):
             lanes=self._lanes,
             fast_adder=self._fast_adder,
         )
-        m.submodules.operands = place(operands, platform)
+        place(m, "shared", operands, platform)
         m.d.comb += operands.activations.eq(inputs.activations)
         shared, weights, ends = operands.shared, inputs.weights, Cat(inputs.first, inputs.last)
 
@@ -192,7 +192,7 @@ class DotProduct(PreparedWeights, wiring.Component):
             fast_adder=self._fast_adder,
             carry_save=self._carry_save,
         )
-        m.submodules.inner_product = place(inner_product, platform)
+        place(m, "inner_product", inner_product, platform)
         m.d.comb += inner_product.weights.eq(weights)
         if self._tree_register:
             taken = advance & valid

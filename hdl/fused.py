@@ -17,6 +17,7 @@ from dintmac.hdl.bit_heap import BitHeap
 from dintmac.hdl.checks import check_depth, check_format, check_positive
 from dintmac.hdl.hierarchy import Part, place
 from dintmac.hdl.operands import Operands, activations_layout
+from dintmac.hdl.prepared_weights import WeightTable, corrections_by_code
 
 __all__ = [
     "FusedGroupPartialProducts",
@@ -95,7 +96,11 @@ class FusedShifter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.d.comb += self.o.eq(~Mux(self.int8, self.i << self._shift, self.i))
+        shifted = Signal(len(self.o))
+        m.d.comb += [
+            shifted.eq(Mux(self.int8, self.i << self._shift, self.i)),
+            self.o.eq(~shifted),
+        ]
         return m
 
 
@@ -170,7 +175,7 @@ class FusedInnerProduct(wiring.Component):
                     heap.add_bit(bit, column)
         for shift, (lowest, width) in self._trees.items():
             shifter = FusedShifter(width, shift)
-            m.submodules[f"shifter_{shift}"] = place(shifter, platform)
+            place(m, f"shifter_{shift}", shifter, platform)
             m.d.comb += [shifter.int8.eq(self.int8), shifter.i.eq(shifted[shift].reduce(m))]
             for column, bit in enumerate(shifter.o, start=lowest):
                 # Carries have run through its tree: all other bits are added first.
@@ -180,7 +185,7 @@ class FusedInnerProduct(wiring.Component):
 
     def _add_group(self, m: Module, i: int, platform: object) -> FusedGroupPartialProducts:
         group = FusedGroupPartialProducts(self._format)
-        m.submodules[f"group_{i}"] = place(group, platform)
+        place(m, f"group_{i}", group, platform)
         m.d.comb += group.int8.eq(self.int8)
         for lane in range(2):
             m.d.comb += [
@@ -201,7 +206,7 @@ def _shifted_trees(places: Sequence[tuple[int, int]], pairs: int) -> dict[int, t
 
 
 class FusedProcessingElement(wiring.Component):
-    """``outputs`` dot products of resident weights with one vector of activations.
+    """Multiplies a vector of activations by resident weights of 4 bits, or of INT8 in their place.
 
     A weight set is of 4-bit weights, ``lanes`` for each output, or of INT8 weights, one for each
     pair of lanes: lanes 2k and 2k + 1 multiply their own activations by two 4-bit weights, or the
@@ -249,6 +254,7 @@ class FusedProcessingElement(wiring.Component):
     """
 
     part = Part.CONTROL
+    architecture_summary = "digits of two 4-bit weights or of an INT8 weight in a pair of lanes"
 
     def __init__(self, *, format: Format, depth: int, lanes: int, outputs: int) -> None:
         check_format(format)
@@ -386,6 +392,30 @@ class FusedProcessingElement(wiring.Component):
         self._check_count("codes", codes.shape[-1], weights)
         return self._inner_product().correction(weights, codes)
 
+    @property
+    def weight_tables(self) -> tuple[WeightTable, ...]:
+        """What it takes and makes of the codes of its 4-bit format, and of INT8.
+
+        Of an INT8 weight the nibble of the lower lane comes first, so that both make a byte.
+        """
+        return self._weight_table(self._format), self._weight_table(INT8)
+
+    def _weight_table(self, weights: Format) -> WeightTable:
+        codes = np.arange(weights.codes, dtype=np.uint8)
+        lanes = 1 if weights == INT8 else 2
+        nibbles = fused.nibbles(self._format, weights, codes[:, np.newaxis])
+        zeros = np.zeros(self.products(weights), dtype=np.uint8)
+        of_groups = fused.correction(self._format, weights, zeros)
+        return WeightTable(
+            weights,
+            tuple((weights.half_steps.astype(int) * self._format.units_per_step // 2).tolist()),
+            tuple((nibbles.astype(int) << 4 * np.arange(nibbles.shape[-1])).sum(axis=-1).tolist()),
+            corrections_by_code(
+                lambda codes: fused.correction(self._format, weights, codes), weights, lanes
+            ),
+            constant_correction=int(self.correction(weights, zeros) - of_groups),
+        )
+
     def _check_count(self, name: str, count: int, weights: Format) -> None:
         if count != self.products(weights):
             raise ValueError(
@@ -405,7 +435,9 @@ class FusedProcessingElement(wiring.Component):
         int8 = Signal(reset_less=True)
         with m.If(self.load):
             m.d.sync += [shadow.eq(self.i_weights), shadow_int8.eq(self.i_int8)]
-        with m.If(self.enable & self.i_valid & self.i_swap):
+        swaps = Signal()
+        m.d.comb += swaps.eq(self.enable & self.i_valid & self.i_swap)
+        with m.If(swaps):
             m.d.sync += [resident.eq(shadow), int8.eq(shadow_int8)]
         m.d.comb += [self.o_weights.eq(shadow), self.o_int8.eq(shadow_int8)]
 
@@ -421,11 +453,11 @@ class FusedProcessingElement(wiring.Component):
         # Stage 2: products and partial sums.
         folded = architecture_for(self._format, "digits_folded", resident=True)
         operands = Operands(format=self._format, architecture=folded, lanes=self._lanes)
-        m.submodules.operands = place(operands, platform)
+        place(m, "shared", operands, platform)
         m.d.comb += operands.activations.eq(activations)
         for output in range(self._outputs):
             inner_product = self._inner_product()
-            m.submodules[f"inner_product_{output}"] = place(inner_product, platform)
+            place(m, f"inner_product_{output}", inner_product, platform)
             partial_sum = Signal(signed(self._width), name=f"partial_sum_{output}", reset_less=True)
             m.d.comb += [
                 inner_product.int8.eq(int8),

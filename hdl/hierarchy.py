@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockSignal, Elaboratable, Instance, ResetSignal, Value
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
 
 __all__ = ["Hierarchy", "Part", "Placeable", "place"]
@@ -79,8 +79,11 @@ class Hierarchy:
         """The part that each module placed so far is, by the module's name."""
         return {module.name: module.part for module in self._modules.values()}
 
-    def instance(self, component: Placeable) -> Instance:
-        """An instance of the module of ``component``, connected to its ports."""
+    def instance(self, component: Placeable, name: str) -> Instance:
+        """An instance of the module of ``component``, connected to its ports.
+
+        What it is connected to gets the names of the instance and of the ports.
+        """
         module = self._module(component)
         ports: dict[str, Any] = {}
         if module.has_port("clk"):
@@ -89,7 +92,9 @@ class Hierarchy:
             ports["i_rst"] = ResetSignal()
         for path, member, value in component.signature.flatten(component):
             direction = "i" if member.flow == wiring.In else "o"
-            ports[f"{direction}_{'__'.join(map(str, path))}"] = Value.cast(value)
+            port, signal = "__".join(map(str, path)), Value.cast(value)
+            signal.name = "" if direction == "i" else f"{name}_{port}"
+            ports[f"{direction}_{port}"] = signal
         return Instance(module.name, **ports)
 
     def _module(self, component: Placeable) -> _Module:
@@ -110,6 +115,8 @@ class Hierarchy:
         return name
 
 
-def place(component: Any, platform: object) -> Elaboratable:
-    """What to add as a submodule: the component, or on export an instance of its module."""
-    return platform.instance(component) if isinstance(platform, Hierarchy) else component
+def place(m: Module, name: str, component: Any, platform: object) -> None:
+    """Add a component as the submodule ``name``, or on export an instance of its module."""
+    if isinstance(platform, Hierarchy):
+        component = platform.instance(component, name)
+    m.submodules[name] = component

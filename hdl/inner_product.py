@@ -169,11 +169,13 @@ class InnerProduct(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         if self._architecture.generator is None:
+            operands = [Value.cast(operand).as_signed() for operand in self.operands]
+            pairs = zip(operands, map(Value.cast, self.weights), strict=True)
             products = [
-                behavioural_product(self._format, Value.cast(operand).as_signed(), weight)
-                for operand, weight in zip(self.operands, self.weights, strict=True)
+                behavioural_product(m, self._format, operand, weight, f"_{lane}")
+                for lane, (operand, weight) in enumerate(pairs)
             ]
-            m.d.comb += self.o.eq(self.addend - _balanced_sum(products))
+            m.d.comb += self.o.eq(self.addend - _balanced_sum(m, products))
         else:
             self._add_up(m, platform)
         return m
@@ -223,7 +225,7 @@ class InnerProduct(wiring.Component):
         weights += [Const(0, self._format.bits)] * (-len(weights) % size)
         for i, operands in enumerate(self.operands):
             group = GroupPartialProducts(self._format, self._architecture)
-            m.submodules[f"group_{i}"] = place(group, platform)
+            place(m, f"group_{i}", group, platform)
             m.d.comb += group.operands.eq(operands)
             for lane in range(size):
                 m.d.comb += group.weights[lane].eq(weights[i * size + lane])
@@ -234,23 +236,45 @@ class InnerProduct(wiring.Component):
             heap.add_constant(-group.constant if complements else group.constant)
 
 
-def behavioural_product(format: Format, activation: Value, weight: Value) -> Value:
-    """The product in hardware units with ``*``; a denormal is the activation or its negation."""
-    code = Value.cast(weight)
+def behavioural_product(
+    m: Module, format: Format, activation: Value, code: Value, suffix: str = ""
+) -> Value:
+    """The product in hardware units with ``*``; a denormal is the activation or its negation.
+
+    ``suffix`` ends the names of the signals that it is made of.
+    """
+
+    def define(name: str, value: Value) -> Value:
+        return _define(m, name + suffix, value)
+
     if format.is_float:
-        product = Cat(code[0], code[1:3].any()) * activation
-        product = Mux(code[2], Mux(code[1], product << 2, product << 1), product)
-        return Mux(code[3], -product, product)
-    product = code.as_signed() * activation
+        significand = define("significand", Cat(code[0], code[1:3].any()) * activation)
+        large = define("large", Mux(code[1], significand << 2, significand << 1))
+        magnitude = define("magnitude", Mux(code[2], large, significand))
+        negated = define("negated", -magnitude)
+        return define("product", Mux(code[3], negated, magnitude))
     if format.is_integer:
-        return product
-    denormal = code[-1] & ~code[1:-1].any()
-    return Mux(denormal, Mux(code[0], -activation, activation), product << 1)
+        return define("product", code.as_signed() * activation)
+    steps = define("steps", code.as_signed() * activation)
+    negated = define("negated", -activation)
+    half_step = define("half_step", Mux(code[0], negated, activation))
+    denormal = define("denormal", code[-1] & ~code[1:-1].any())
+    return define("product", Mux(denormal, half_step, steps << 1))
 
 
-def _balanced_sum(terms: list[Value]) -> Value:
+def _balanced_sum(m: Module, terms: list[Value]) -> Value:
     """Add in pairs, so that n terms grow by log2(n) bits."""
+    level = 0
     while len(terms) > 1:
-        pairs = [a + b for a, b in zip(terms[0::2], terms[1::2], strict=False)]
-        terms = pairs + terms[len(pairs) * 2 :]
+        pairs = zip(terms[0::2], terms[1::2], strict=False)
+        sums = [_define(m, f"sum_{level}_{i}", a + b) for i, (a, b) in enumerate(pairs)]
+        terms = sums + terms[len(sums) * 2 :]
+        level += 1
     return terms[0]
+
+
+def _define(m: Module, name: str, value: Value) -> Value:
+    """A signal called ``name`` that carries ``value``."""
+    signal = Signal(value.shape(), name=name)
+    m.d.comb += signal.eq(value)
+    return signal

@@ -26,7 +26,7 @@ __all__ = ["ProcessingElement"]
 
 
 class ProcessingElement(PreparedWeights, wiring.Component):
-    """``outputs`` dot products of ``lanes`` resident weights with one vector of activations.
+    """Multiplies vectors of activations by resident weights: sums of ``lanes`` products.
 
     Activations pass from ``i`` to ``o`` (to the next column) in one cycle. Their partial sums enter
     ``latency - 1`` cycles after them, and a cycle later ``o_partial_sums`` is ``i_partial_sums``
@@ -201,7 +201,7 @@ class ProcessingElement(PreparedWeights, wiring.Component):
             lanes=self._lanes,
             fast_adder=self._fast_adder,
         )
-        m.submodules.operands = place(operands, platform)
+        place(m, "shared", operands, platform)
         m.d.comb += operands.activations.eq(activations)
         shared, valid, swaps = operands.shared, self.o_valid, taken & self.i_swap
 
@@ -250,5 +250,5 @@ class ProcessingElement(PreparedWeights, wiring.Component):
             tree_register=self._tree_register,
             fast_adder=self._fast_adder,
         )
-        m.submodules[f"inner_product_{output}"] = place(inner_product, platform)
+        place(m, f"inner_product_{output}", inner_product, platform)
         return inner_product

@@ -29,9 +29,9 @@ def prefix_sum(m: Module, a: Value, b: Value) -> Value:
     width = len(a)
     if len(b) != width:
         raise ValueError(f"both summands must have one width, not {width} and {len(b)}")
-    half_sum = Signal(width)
-    m.d.comb += half_sum.eq(a ^ b)
-    generate, propagate = list(a & b), list(half_sum)
+    half_sum, half_carry, total = Signal(width), Signal(width), Signal(width)
+    m.d.comb += [half_sum.eq(a ^ b), half_carry.eq(a & b)]
+    generate, propagate = list(half_carry), list(half_sum)
     block = 1
     while block < width:
         for column in range(width):
@@ -46,4 +46,5 @@ def prefix_sum(m: Module, a: Value, b: Value) -> Value:
                 ]
                 generate[column], propagate[column] = generated, propagated
         block *= 2
-    return half_sum ^ Cat(Const(0, 1), *generate[:-1])
+    m.d.comb += total.eq(half_sum ^ Cat(Const(0, 1), *generate[:-1]))
+    return total

@@ -218,14 +218,21 @@ class WeightStationaryTile(PreparedWeights, wiring.Component):
             valid, swaps = (
                 (last.o_valid, last.o_swap) if last.swap_delay else (last.i_valid, last.i_swap)
             )
-            with m.If(advance & valid & swaps):
+            swapped = Signal()
+            m.d.comb += swapped.eq(advance & valid & swaps)
+            with m.If(swapped):
                 m.d.sync += [rows_loaded.eq(0), swapping.eq(0)]
             with m.Elif(swap):
                 m.d.sync += swapping.eq(1)
         else:
             # The set in use is overwritten when no result under way needs it any more.
             under_way = Signal(range(self.latency + 1))
-            m.d.sync += under_way.eq(under_way + accept - (self.o.valid & self.o.ready))
+            left, remaining = Signal(), Signal.like(under_way)
+            m.d.comb += [
+                left.eq(self.o.valid & self.o.ready),
+                remaining.eq(under_way - left),
+            ]
+            m.d.sync += under_way.eq(remaining + accept)
             m.d.comb += loadable.eq(self.i.valid & self.i.payload.swap & ~under_way.any())
             with m.If(swap):
                 m.d.sync += rows_loaded.eq(0)
@@ -283,7 +290,7 @@ class WeightStationaryTile(PreparedWeights, wiring.Component):
         self, m: Module, row: int, column: int, platform: object, *, enable: Signal
     ) -> ProcessingElement:
         pe = ProcessingElement(**self._element_parameters)
-        m.submodules[f"pe_{row}_{column}"] = place(pe, platform)
+        place(m, f"pe_{row}_{column}", pe, platform)
         m.d.comb += pe.enable.eq(enable)
         return pe
 

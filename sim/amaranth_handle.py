@@ -11,7 +11,7 @@ from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
-from dintmac.hdl.verilog import FlatPorts, Port
+from dintmac.hdl.ports import FlatPorts, Port
 from dintmac.sim.handle import RESET, Handle
 
 __all__ = ["run_amaranth"]

@@ -13,7 +13,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import FallingEdge, ReadOnly
 
-from dintmac.hdl.verilog import Port
+from dintmac.hdl.ports import Port
 from dintmac.sim.handle import RESET, Handle
 from dintmac.sim.simulators import SimulationError
 from dintmac.sim.streams import CheckError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
-from dintmac.hdl.verilog import Port
+from dintmac.hdl.ports import Port
 
 __all__ = ["RESET", "Handle"]
 

@@ -12,7 +12,7 @@ from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.golden.formats import INT8, Format
 from dintmac.golden.matmul import matmul
 from dintmac.hdl.designs import Configuration
-from dintmac.hdl.verilog import Port
+from dintmac.hdl.ports import Port
 from dintmac.sim.scoreboard import Expected
 from dintmac.sim.streams import CheckError, Payload
 from dintmac.sim.vectors import unpack

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.hdl.verilog import Port
+from dintmac.hdl.ports import Port
 from dintmac.sim.streams import CheckError, Payload, Transfer
 from dintmac.sim.vectors import unpack
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dintmac.hdl.verilog import Port
+from dintmac.hdl.ports import Port
 
 __all__ = ["pack", "unpack"]
 

@@ -103,8 +103,63 @@ def test_verilog_writes_the_module_and_its_port_map(dintmac, tmp_path):
     assert description["module"] == "tile"
     assert description["format"] == "INT4"
     assert description["parameters"]["rows"] == 2
-    assert "module tile(" in (tmp_path / "t.v").read_text()
+    assert "module tile (" in (tmp_path / "t.v").read_text()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t.json", "t.v"]
+
+
+def test_verilog_says_which_architecture_it_took_and_what_a_smaller_one_asks_for(dintmac):
+    done = dintmac("verilog", "mac", "-o", "mac.v")
+    assert done.stdout.splitlines() == [
+        "mac.v: module mac, architecture digits",
+        "mac.json: port map",
+        "smaller: --architecture nr4sd, which asks for encoded weights and a corrected bias "
+        "(--weights writes them)",
+    ]
+    done = dintmac("verilog", "mac", "--format", "dint5", "-o", "mac.v")
+    assert "--architecture digits_folded, which asks for a corrected bias (" in done.stdout
+    done = dintmac("verilog", "mac", "--architecture", "nr4sd", "-o", "mac.v")
+    sentence = "nr4sd asks for encoded weights and a corrected bias: see the head of the file"
+    assert done.stdout.splitlines()[-1] == sentence
+
+
+def test_verilog_writes_images_of_weights_and_no_others_stay(dintmac, tmp_path):
+    rng = np.random.default_rng(1)
+    path = workload(tmp_path / "w.npz", rng, bias=np.arange(3))
+    command = ["verilog", "tile", *SMALL_TILE, "--architecture", "nr4sd", "-o", "t.v"]
+    done = dintmac(*command, "--weights", path)
+    assert done.returncode == 0, done.stderr
+    names = ["t.activations.hex", "t.biases.hex", "t.expected.hex", "t.json", "t.v"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [*names, "t.weights.hex", "w.npz"]
+    assert "t.biases.hex: bias less correction, for sums to begin with\n" in done.stdout
+    workload(path, rng, activations=None)
+    assert dintmac(*command, "--weights", path).returncode == 0
+    names = ["t.biases.hex", "t.json", "t.v", "t.weights.hex"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [*names, "w.npz"]
+    assert dintmac(*command).returncode == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.json", "t.v", "w.npz"]
+
+
+def test_verilog_writes_nothing_if_an_image_cannot_be_written(dintmac, tmp_path):
+    path = workload(tmp_path / "w.npz", np.random.default_rng(1))
+    (tmp_path / "t.expected.hex").mkdir()
+    done = dintmac("verilog", "tile", *SMALL_TILE, "-o", "t.v", "--weights", path)
+    assert_refused(done, "t.expected.hex", tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["t.expected.hex", "w.npz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["tile", "-o", "/dev/null"], "output must be a file beside which weights go, not '/dev/n"),
+        (["fused", "-o", "t.v"], "weights must be for a mac, dot, pe or tile, not for fused"),
+        (["mac", "--depth", "4", "-o", "t.v"], "depth must be at least 6"),
+        (["mac", "--format", "int4", "-o", "t.v"], "its format is dINT4, not INT4"),
+    ],
+)
+def test_weights_that_do_not_suit_end_with_one_sentence(dintmac, tmp_path, arguments, sentence):
+    path = workload(tmp_path / "w.npz", np.random.default_rng(1))
+    assert_refused(dintmac("verilog", *arguments, "--weights", path), sentence, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["w.npz"]
 
 
 def test_verilog_takes_stages_and_adders(dintmac, tmp_path):

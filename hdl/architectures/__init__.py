@@ -37,6 +37,7 @@ __all__ = [
     "PartialProducts",
     "architecture_for",
     "architectures_of",
+    "smaller_architecture",
 ]
 
 
@@ -69,6 +70,9 @@ class Architecture:
         What the sum of all activation terms is multiplied by, for a format.
     group_correction : function or None
         ``(format, codes) -> int64``: codes of shape (…, group) to what their group adds too much.
+    pair_correction : function
+        ``format -> str``: what two weights of a group add too much besides what each of them does,
+        as an expression of their values v and w; empty if nothing.
     encoding : function or None
         ``format -> uint8``, shape (codes,): what is stored of each code, if not the code itself.
     adds_complements : bool
@@ -85,6 +89,7 @@ class Architecture:
     activation_term: Callable[[Sequence[Value]], PartialProducts] | None = None
     activation_factor: Callable[[Format], int] = lambda format: 1
     group_correction: Callable[[Format, NDArray[np.uint8]], NDArray[np.int64]] | None = None
+    pair_correction: Callable[[Format], str] = lambda format: ""
     encoding: Callable[[Format], NDArray[np.uint8]] | None = None
     adds_complements: bool = True
 
@@ -181,6 +186,7 @@ ARCHITECTURES = {
             group=2,
             operands=pair.folded_operands,
             group_correction=pair.correction,
+            pair_correction=pair.pair_correction,
             adds_complements=False,
         ),
         Architecture(
@@ -241,6 +247,7 @@ ARCHITECTURES = {
             operands=fip.operands,
             activation_term=fip.activation_term,
             group_correction=fip.correction,
+            pair_correction=fip.pair_correction,
         ),
         Architecture(
             "shift",
@@ -276,6 +283,19 @@ def architectures_of(format: Format, *, resident: bool = False) -> tuple[Archite
     return tuple(
         a for a in ARCHITECTURES.values() if a.supports(format) and (resident or not a.is_resident)
     )
+
+
+def smaller_architecture(format: Format) -> Architecture:
+    """A folded one, smaller than the default of a format in every design and library measured.
+
+    It makes the products of each lane by itself: others are smaller in large designs alone.
+    """
+    folded = [
+        a
+        for a in architectures_of(format, resident=True)
+        if a.is_resident and a.group == 1 and a.activation_term is None
+    ]
+    return max(folded, key=lambda architecture: architecture.encoding is not None)
 
 
 def architecture_for(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from dintmac.golden.formats import ACTIVATION_BITS, Format
 from dintmac.hdl.architectures.partial_products import PartialProducts, extended, select
 
-__all__ = ["activation_term", "correction", "generator", "operands"]
+__all__ = ["activation_term", "correction", "generator", "operands", "pair_correction"]
 
 #: Σ 4^i over the four digits of the lower bits of y, each of which counts one too little.
 _SHORT = 85
@@ -81,6 +81,11 @@ def correction(format: Format, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
     units = format.to_units(codes).astype(np.int64)
     excess: NDArray[np.int64] = units[..., 1] * (units[..., 0] - _SHORT)
     return excess
+
+
+def pair_correction(format: Format) -> str:
+    """The part of the correction that takes both weights: all but −85 w."""
+    return "v * w"
 
 
 def _sum(products: PartialProducts, name: str, raised: Value, weight: Value) -> list[Value]:

@@ -20,7 +20,14 @@ from dintmac.golden.formats import ACTIVATION_BITS, Format
 from dintmac.hdl.architectures import folded
 from dintmac.hdl.architectures.partial_products import Leg, PartialProducts, extended, select
 
-__all__ = ["correction", "folded_generator", "folded_operands", "generator", "operands"]
+__all__ = [
+    "correction",
+    "folded_generator",
+    "folded_operands",
+    "generator",
+    "operands",
+    "pair_correction",
+]
 
 _SUM_BITS = ACTIVATION_BITS + 1
 
@@ -69,6 +76,11 @@ def correction(format: Format, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
         chosen = (codes >> i & 1).sum(axis=-1)
         excess -= _COMPLEMENTS[chosen] << i
     return excess
+
+
+def pair_correction(format: Format) -> str:
+    """The part of the correction that takes both weights: 2^i where bit i of both is set."""
+    return f"-(v & w & {(1 << format.bits - 1) - 1})"
 
 
 #: What a complement and the operand add up to, where none, one or both of two activations count.

@@ -155,7 +155,7 @@ def test_behavioural_product_is_every_product(format):
     m = Module()
     activation, weight = Signal(signed(8)), Signal(format.bits)
     product = Signal(signed(20))
-    m.d.comb += product.eq(behavioural_product(format, activation, weight))
+    m.d.comb += product.eq(behavioural_product(m, format, activation, weight))
     units = format.to_units(np.arange(format.codes, dtype=np.uint8)).tolist()
     activations = ALL if format.bits == 4 else SOME
     wrong = []

@@ -23,7 +23,7 @@ class Inverter(wiring.Component):
         m = Module()
         m.d.comb += self.o.eq(~self.i)
         if self._inner is not None:
-            m.submodules.inner = place(self._inner, platform)
+            place(m, "inner", self._inner, platform)
             m.d.comb += [self._inner.i.eq(self.i), self.o.eq(self._inner.o)]
         return m
 
@@ -31,7 +31,7 @@ class Inverter(wiring.Component):
 def test_a_component_within_one_of_its_class_is_a_module_of_its_own():
     hierarchy = Hierarchy("top")
     top = Module()
-    top.submodules.outer = place(Inverter(Inverter(Inverter())), hierarchy)
+    place(top, "outer", Inverter(Inverter(Inverter())), hierarchy)
     rtlil.convert(top, platform=hierarchy, ports=(), emit_src=False)
     modules = re.findall(r"(?m)^module \\(\w+)", hierarchy.text)
     assert len(modules) == len(set(modules)) == 3

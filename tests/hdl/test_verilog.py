@@ -12,10 +12,14 @@ from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In
 
-from dintmac.golden.formats import DINT4, INT4, INT8
+from dintmac import __version__
+from dintmac.cli.options import configuration_of
+from dintmac.cli.parser import parse as parse_command
+from dintmac.golden.formats import DINT4, FP4, INT4, INT8, parse
 from dintmac.hdl.architectures import architectures_of
 from dintmac.hdl.designs import DESIGNS, RESIDENT, Configuration
-from dintmac.hdl.verilog import FlatPorts, export
+from dintmac.hdl.ports import FlatPorts
+from dintmac.hdl.verilog import export
 from dintmac.hdl.yosys import find_yosys
 
 CASES = [
@@ -152,27 +156,174 @@ def test_the_same_configuration_gives_the_same_text():
 @pytest.mark.parametrize("design", DESIGNS)
 def test_port_map_describes_every_port_of_the_module(design):
     exported = export(Configuration(design, INT4))
-    description = json.loads(exported.port_map())
-    header = exported.verilog.split("endmodule")[0]
-    found = {
-        name: (direction, int(high or 0) + 1)
-        for direction, high, name in re.findall(
-            r"(?m)^  (input|output) (?:\[(\d+):0\] )?(\w+);", header
-        )
-    }
+    description = json.loads(exported.port_map)
+    found = declared(exported.verilog)
     assert found.pop("clk") == ("input", 1)
     assert found.pop("rst") == ("input", 1)
     assert found == {p["name"]: (p["direction"], p["width"]) for p in description["ports"]}
 
 
-def test_port_map_says_what_is_stored_of_each_code():
-    sizes = {"lanes": 2, "outputs": 1}
-    configuration = Configuration("pe", DINT4, "nr4sd", sizes)
-    table = json.loads(export(configuration).port_map())["stored_weights"]
-    codes = np.arange(16, dtype=np.uint8)
-    assert table == configuration.build().stored(codes).tolist()
-    plain = export(Configuration("pe", DINT4, "digits_folded", sizes))
-    assert "stored_weights" not in json.loads(plain.port_map())
+def declared(verilog):
+    """Ports of the first module, in order: direction and width by name."""
+    ports = verilog.split("endmodule")[0]
+    pattern = r"(?m)^  (input |output) wire(?: \[(\d+):0\])? +(\w+),? +// \S"
+    found = re.findall(pattern, ports)
+    return {name: (direction.strip(), int(high or 0) + 1) for direction, high, name in found}
+
+
+def test_ports_come_in_order_clock_and_reset_first_and_stream_by_stream():
+    assert list(declared(export(BIG_TILE).verilog)) == [
+        *("clk", "rst", "i_weight_weights", "i_weight_valid", "i_weight_ready"),
+        *("i_activations", "i_partial_sums", "i_swap", "i_valid", "i_ready"),
+        *("o_partial_sums", "o_valid", "o_ready"),
+    ]
+
+
+def test_port_map_has_the_tables_of_the_weights():
+    exported = export(Configuration("dot", DINT4, "nr4sd", {"lanes": 2}))
+    description = json.loads(exported.port_map)
+    assert description["weights"] == [t.to_json() for t in exported.component.weight_tables]
+    assert description["folded"] is True
+    plain = json.loads(export(Configuration("dot", DINT4, "", {"lanes": 2})).port_map)
+    zeros = {"by_lane_and_code": [[0] * 16], "by_pair": None, "by_element": 0}
+    assert plain["weights"][0]["correction"] == zeros
+    assert plain["folded"] is False
+
+
+def by_table(table, codes):
+    """The correction of the weights of an element, as the port map defines it."""
+    correction = table["correction"]
+    rows, pair = correction["by_lane_and_code"], correction["by_pair"]
+    total = correction["by_element"]
+    total += sum(rows[lane % len(rows)][code] for lane, code in enumerate(codes))
+    values = [table["values"][code] for code in codes] + [0] * (len(codes) % 2)
+    for v, w in zip(values[::2], values[1::2], strict=True) if pair else ():
+        total += eval(pair, {}, {"v": v, "w": w})
+    return total
+
+
+#: An odd number of lanes leaves a pair half empty.
+SMALL = {"lanes": 3, "outputs": 1}
+
+
+@pytest.mark.parametrize(
+    ("format", "architecture"),
+    [
+        pytest.param(f, a.name, id=f"{f.name}-{a.name}")
+        for f in (INT8, INT4, DINT4, FP4, parse("int3"), parse("dint5"))
+        for a in architectures_of(f, resident=True)
+        if a.generator is not None
+    ],
+)
+def test_tables_have_what_is_stored_and_the_correction_of_every_code(format, architecture):
+    component = Configuration("pe", format, architecture, SMALL).build()
+    (table,) = (table.to_json() for table in component.weight_tables)
+    codes = np.arange(format.codes, dtype=np.uint8)
+    assert table["format"] == format.name
+    assert table["values"] == format.to_units(codes).tolist()
+    assert table["stored"] == component.stored(codes).tolist()
+    rng = np.random.default_rng(0)
+    for weights in rng.integers(0, format.codes, (200, 3), dtype=np.uint8):
+        assert by_table(table, weights.tolist()) == component.correction(weights)
+
+
+@pytest.mark.parametrize("format", [INT4, DINT4], ids=lambda format: format.name)
+def test_tables_of_fused_are_of_both_formats(format):
+    component = Configuration("fused", format, "", {"lanes": 6, "outputs": 1}).build()
+    rng = np.random.default_rng(0)
+    for table in component.weight_tables:
+        values, count = table.to_json(), component.products(table.format)
+        codes = np.arange(table.format.codes, dtype=np.uint8)
+        padded = np.resize(codes, (-(-len(codes) // count), count))
+        nibbles = component.nibbles(table.format, padded).reshape(-1, 6 // count)
+        stored = nibbles @ (16 ** np.arange(6 // count))
+        assert values["stored"] == stored[: len(codes)].tolist()
+        for weights in rng.integers(0, table.format.codes, (200, count), dtype=np.uint8):
+            correction = component.correction(table.format, weights)
+            assert by_table(values, weights.tolist()) == correction
+
+
+# The head
+
+
+@pytest.mark.parametrize("configuration", CASES)
+def test_no_net_is_without_a_name(configuration, folder):
+    verilog = write(configuration, folder).read_text("utf-8")
+    assert verilog.isascii()
+    nameless = re.findall(r"(?m)^  wire (?:\[\d+:0\] )?((?:\\|net_|auto_)\S*)", verilog)
+    if configuration.architecture == "pair_folded":
+        # The sum of two activations is passed on as it is and inverted.
+        assert len(nameless) == -(-configuration.parameters.get("lanes", 1) // 2)
+    else:
+        assert nameless == []
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_the_head_has_the_command_that_makes_the_file(design):
+    options = {"tree_register": 2} if design == "pe" else {}
+    configuration = Configuration(design, INT4, "", options)
+    exported = export(configuration, "my_own")
+    command = json.loads(exported.port_map)["command"]
+    assert f"//   {command}\n" in exported.verilog
+    parsed = parse_command(command.split()[1:])
+    assert configuration_of(parsed) == configuration
+    assert (parsed.module, str(parsed.output)) == ("my_own", "my_own.v")
+
+
+def test_the_head_says_what_the_design_is():
+    exported = export(Configuration("tile", DINT4, "digits", {"rows": 3}))
+    head = exported.verilog.partition("\nmodule ")[0]
+    for line in (
+        "// tile: Multiplies a stream of activation vectors by a resident matrix of weights.",
+        "// Design        tile, depth 4096, lanes 4, outputs 2, rows 3, columns 2",
+        "// Architecture  digits: radix-4 digits of a dINT or narrow code",
+        "// Weights       dINT4",
+        "// Sums          24 bits, two's complement, in half steps",
+        "// Latency       5. Cycles from a transfer of i to its valid result.",
+        "// Weights go in as their codes.",
+        "// Sums are those of the products: the correction is zero.",
+    ):
+        assert f"{line}\n" in head
+    assert f"dintmac {__version__}" in head
+
+
+@pytest.mark.parametrize("design", ["mac", "tile"])
+def test_the_head_of_a_folded_design_says_that_its_sums_are_offset(design):
+    exported = export(Configuration(design, DINT4, "digits_folded"))
+    head = exported.verilog.partition("\nmodule ")[0]
+    correct = {"mac": "o_sum + bias - correction", "tile": "i_partial_sums = bias - correction"}
+    assert "// SUMS ARE OFFSET: " in head
+    assert correct[design] in head
+    table = exported.component.weight_tables[0]
+    rows = re.findall(r"(?m)^//   dINT4 +(\d+) +(-?\d+) +(\d+) +(-?\d+)$", head)
+    columns = (range(16), table.values, table.stored, *table.corrections)
+    assert [tuple(map(int, row)) for row in rows] == list(zip(*columns, strict=True))
+
+
+def test_the_head_says_that_weights_are_recoded():
+    head = export(Configuration("pe", DINT4, "nr4sd")).verilog
+    assert "// WEIGHTS ARE RECODED: " in head
+    assert "// Add for the values" not in head
+    pairs = export(Configuration("dot", INT8, "fip", {"lanes": 2})).verilog
+    assert "in lanes 2k and 2k + 1 of an element: v * w\n" in pairs
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is not installed")
+@pytest.mark.parametrize("design", DESIGNS)
+def test_the_template_of_the_head_instantiates_the_design(design, tmp_path):
+    verilog = export(Configuration(design, DINT4)).verilog
+    template = re.search(r"// Instantiation:\n(.*?\);\n)", verilog, re.DOTALL)[1]
+    lines = [line.removeprefix("//") for line in template.splitlines()]
+    wires = [f"wire [{width - 1}:0] {name};" for name, (_, width) in declared(verilog).items()]
+    (tmp_path / "top.v").write_text(
+        "\n".join(["module top;", *wires, *lines, "endmodule"]), "utf-8"
+    )
+    (tmp_path / "design.v").write_text(verilog, "utf-8")
+    command = ["iverilog", "-g2005", "-Wall", "-s", "top", "-o", "top", "top.v", "design.v"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_port_map_gives_the_layout_of_vectors():
@@ -186,7 +337,7 @@ def test_port_map_gives_the_layout_of_vectors():
     sums = ports["o_partial_sums"]
     assert (sums.shape, sums.axes) == ((5, 1), ("column", "output"))
     assert sums.element_bits == DINT4.accumulator_bits(64)
-    assert json.loads(export(BIG_TILE).port_map())["accumulator_bits"] == sums.element_bits
+    assert json.loads(export(BIG_TILE).port_map)["accumulator_bits"] == sums.element_bits
     assert (sums.stream, sums.role, ports["i_ready"].direction) == ("o", "payload", "output")
 
 

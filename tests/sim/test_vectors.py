@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dintmac.hdl.verilog import Port
+from dintmac.hdl.ports import Port
 from dintmac.sim.vectors import pack, unpack
 
 
