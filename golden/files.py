@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import stat
+import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,12 +22,30 @@ __all__ = [
     "check_folder",
     "is_stream",
     "new_folder",
+    "temporary_folder",
     "write_files",
     "write_folder",
 ]
 
 #: What is to be in a file; a path stands for a file that is moved there.
 Content: TypeAlias = str | bytes | Path
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that goes when its block ends, also if an interrupt comes while it does."""
+    # Its name is known before it is there, so that no interrupt comes between the two.
+    path = Path(tempfile.gettempdir()) / f"dintmac-{secrets.token_hex(8)}"
+    try:
+        path.mkdir(mode=0o700)
+        yield path
+    finally:
+        try:
+            shutil.rmtree(path, ignore_errors=True)
+        except BaseException:
+            # The command line is interrupted once.
+            shutil.rmtree(path, ignore_errors=True)
+            raise
 
 
 def write_files(contents: Mapping[Path, Content], obsolete: Collection[Path] = ()) -> None:

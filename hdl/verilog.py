@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from amaranth.back import rtlil
 
+from dintmac.golden.files import temporary_folder
 from dintmac.hdl.description import head, port_list, port_map
 from dintmac.hdl.designs import Configuration
 from dintmac.hdl.hierarchy import Hierarchy, Part
@@ -110,8 +109,7 @@ write_verilog -norename -noattr design.v
 
 
 def _to_verilog(rtlil_text: str) -> str:
-    with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         (folder / "design.il").write_text(rtlil_text, "utf-8")
         find_yosys().run(_EXPORT_SCRIPT, folder)
         body = (folder / "design.v").read_text("utf-8")

@@ -8,14 +8,13 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from dintmac.golden.files import cache_folder
+from dintmac.golden.files import cache_folder, temporary_folder
 from dintmac.hdl.processes import last_words, run
 
 __all__ = ["Yosys", "YosysError", "find_yosys"]
@@ -120,8 +119,8 @@ def _run(command: Sequence[str], folder: Path) -> CompletedProcess[str]:
 
 
 def _ask(command: Sequence[str], *arguments: str) -> CompletedProcess[str]:
-    with tempfile.TemporaryDirectory(prefix="dintmac-") as folder:
-        return _run([*command, *arguments], Path(folder))
+    with temporary_folder() as folder:
+        return _run([*command, *arguments], folder)
 
 
 def _yowasp_cache() -> Path:

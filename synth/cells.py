@@ -5,12 +5,11 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import json
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from dintmac.golden.files import temporary_folder
 from dintmac.hdl.yosys import YosysError, find_yosys
 from dintmac.synth.cache import Cache, key_of
 from dintmac.synth.liberty import CellFacts, Library, LibraryError, area_of
@@ -137,8 +136,7 @@ def _models(modules: Mapping[str, Any]) -> dict[str, Module]:
 
 def _read_with_yosys(library: Library) -> dict[str, Any]:
     """Yosys' JSON of every cell that has a function, without attributes."""
-    with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         (folder / "cells.lib").write_text(library.text(), "utf-8")
         try:
             find_yosys().run(_READ, folder)
@@ -174,8 +172,7 @@ def _bare(parts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def _map_register(library: Library, usable: Iterable[Module]) -> list[str]:
     """The cells that Yosys makes a flip-flop of; none if it cannot."""
-    with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         (folder / "cells.lib").write_text(library.text(m.name for m in usable), "utf-8")
         (folder / "register.v").write_text(_REGISTER, "utf-8")
         try:

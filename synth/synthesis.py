@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 import jinja2
 
+from dintmac.golden.files import temporary_folder
 from dintmac.hdl.hierarchy import Part
 from dintmac.hdl.verilog import Export
 from dintmac.hdl.yosys import find_yosys
@@ -182,8 +182,7 @@ def map_design(
         What stands at the ports of the logic; needed where attempts have budgets.
     """
     adder = cells.full_adder if preparation.adders else None
-    with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         (folder / "design.v").write_text(export.verilog, "utf-8")
         (folder / "cells.lib").write_text(library.text(), "utf-8")
         (folder / "ripple.v").write_text(recipe_sources()["ripple.v"], "utf-8")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dintmac.golden.files import temporary_folder
 from dintmac.hdl.processes import last_words, run
 from dintmac.synth.cells import Cells
 from dintmac.synth.liberty import Library, LibraryError
@@ -138,8 +138,7 @@ class Sta:
             If OpenSTA fails.
         """
         script = _SCRIPT.format(driver=boundary.driver, load=boundary.load)
-        with tempfile.TemporaryDirectory(prefix="dintmac-") as name:
-            folder = Path(name)
+        with temporary_folder() as folder:
             kinds = {cell.kind for netlist in netlists for cell in netlist.cells}
             used = _without_power(library.group(sorted(kinds | {boundary.driver})))
             (folder / "cells.lib").write_text(write([used]), "utf-8")

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from dintmac.golden import files
 from dintmac.golden.files import cache_folder, new_folder, write_files, write_folder
 
 OLD = {"a": b"old a", "b": b"old b", "gone": b"old gone"}
@@ -276,3 +278,20 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
     with pytest.raises(RuntimeError, match="set HOME, XDG_CACHE_HOME or DINTMAC_CACHE"):
         cache_folder()
+
+
+def test_a_temporary_folder_goes_though_its_end_is_interrupted(monkeypatch):
+    """As by Ctrl-C while it is deleted, which comes once."""
+    rmtree, calls = shutil.rmtree, []
+
+    def interrupted(path, ignore_errors):
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        rmtree(path, ignore_errors)
+
+    monkeypatch.setattr(files.shutil, "rmtree", interrupted)
+    with pytest.raises(KeyboardInterrupt), files.temporary_folder() as folder:
+        (folder / "x").write_text("x")
+    assert len(calls) == 2
+    assert not folder.exists()
