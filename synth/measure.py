@@ -233,7 +233,7 @@ def _sources_sha256() -> str:
     paths += [path for room in ("hdl", "synth") for path in (root / room).rglob("*")]
     digest = hashlib.sha256()
     for path in sorted(paths):
-        if path.suffix in (".py", ".abc", ".j2", ".v"):
+        if path.suffix in (".py", ".abc", ".j2", ".v", ".ys"):
             digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from dintmac.golden.files import temporary_folder
 from dintmac.hdl.hierarchy import Part
 from dintmac.hdl.verilog import Export
 from dintmac.hdl.yosys import find_yosys
+from dintmac.synth.blif import has_logic, logic_of, with_logic
 from dintmac.synth.cells import Cells
 from dintmac.synth.complements import use_complements
 from dintmac.synth.liberty import Library
@@ -181,34 +182,82 @@ def map_design(
     boundary : Boundary, optional
         What stands at the ports of the logic; needed where attempts have budgets.
     """
-    adder = cells.full_adder if preparation.adders else None
     with temporary_folder() as folder:
-        (folder / "design.v").write_text(export.verilog, "utf-8")
         (folder / "cells.lib").write_text(library.text(), "utf-8")
-        (folder / "ripple.v").write_text(recipe_sources()["ripple.v"], "utf-8")
+        modules = _prepare(export, cells, preparation, folder)
         for order in {a.order for a in attempts if a.order is not None}:
             (folder / _library_of(order)).write_text(library.text(cells.ordered(order)), "utf-8")
-        for i, attempt in enumerate(attempts):
-            script = _render(f"{attempt.script}.abc", budget=attempt.picoseconds)
-            (folder / f"{i}.abc").write_text(script, "utf-8")
-        if adder is not None:
-            (folder / "adders.v").write_text(_render("adders.v.j2", **asdict(adder)), "utf-8")
         if boundary is not None:
             (folder / "boundary.sdc").write_text(_boundary(boundary), "utf-8")
-        script = _render(
-            "synthesis.ys.j2",
-            top=export.module,
-            flat=preparation.flat,
-            ripple=preparation.adders,
-            full_adder=adder,
-            clock_gate=cells.clock_gate,
-            dont_use="".join(f" -dont_use {name}" for name in cells.dont_use),
-            constrained=boundary is not None,
-            libraries=[_library_of(attempt.order) for attempt in attempts],
+        logic = {name: logic_of(module) for name, module in modules.items() if has_logic(module)}
+        mapped = _map_logic(list(logic.values()), cells, attempts, boundary is not None, folder)
+    return [
+        Mapped(
+            export.module, modules | _filled(modules, dict(zip(logic, blifs, strict=True)), cells)
         )
-        find_yosys().run(script, folder)
-        results = [_read(folder / f"{i}.json") for i in range(len(attempts))]
-    return [Mapped(export.module, modules) for modules in results]
+        for blifs in mapped
+    ]
+
+
+def _filled(
+    modules: Mapping[str, Module], logic: Mapping[str, str], cells: Cells
+) -> dict[str, Module]:
+    """Modules with mapped logic."""
+    kinds = {**cells.leaves, **modules}
+    outputs = {kind: module.outputs.keys() for kind, module in kinds.items()}
+    return {name: with_logic(modules[name], blif, outputs) for name, blif in logic.items()}
+
+
+def _prepare(
+    export: Export, cells: Cells, preparation: Preparation, folder: Path
+) -> dict[str, Module]:
+    """The modules of a design, with registers and full adders of the library and simple gates."""
+    adder = cells.full_adder if preparation.adders else None
+    (folder / "design.v").write_text(export.verilog, "utf-8")
+    (folder / "ripple.v").write_text(recipe_sources()["ripple.v"], "utf-8")
+    if adder is not None:
+        (folder / "adders.v").write_text(_render("adders.v.j2", **asdict(adder)), "utf-8")
+    script = _render(
+        "preparation.ys.j2",
+        top=export.module,
+        flat=preparation.flat,
+        ripple=preparation.adders,
+        full_adder=adder,
+        clock_gate=cells.clock_gate,
+        dont_use="".join(f" -dont_use {name}" for name in cells.dont_use),
+    )
+    find_yosys().run(script, folder)
+    modules = json.loads((folder / "prepared.json").read_text("utf-8"))["modules"]
+    return {name: Module.from_json(name, module) for name, module in modules.items()}
+
+
+def _map_logic(
+    logic: Sequence[str],
+    cells: Cells,
+    attempts: Sequence[Attempt],
+    constrained: bool,
+    folder: Path,
+) -> list[list[str]]:
+    """What each attempt makes of each logic, in BLIF.
+
+    ABC runs once for all of them: it takes longer to start than to map a module.
+    """
+    for i, blif in enumerate(logic):
+        (folder / f"{i}.blif").write_text(blif, "utf-8")
+    script = _render(
+        "mapping.abc.j2",
+        attempts=attempts,
+        library_of=_library_of,
+        modules=range(len(logic)),
+        dont_use=cells.dont_use,
+        constrained=constrained,
+    )
+    (folder / "mapping.abc").write_text(script, "utf-8")
+    find_yosys().run(recipe_sources()["mapping.ys"], folder)
+    return [
+        [(folder / f"{i}_{attempt}.blif").read_text("utf-8") for i in range(len(logic))]
+        for attempt in range(len(attempts))
+    ]
 
 
 def _boundary(boundary: Boundary) -> str:
@@ -233,11 +282,6 @@ def _environment() -> jinja2.Environment:
 
 def _render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
-
-
-def _read(path: Path) -> dict[str, Module]:
-    modules = json.loads(path.read_text("utf-8"))["modules"]
-    return {name: Module.from_json(name, module) for name, module in modules.items()}
 
 
 def _smallest(attempts: list[Mapped], areas: dict[str, float]) -> Mapped:
