@@ -130,8 +130,8 @@ class Power:
         Transitions of the outputs of logic over those that remain without glitches.
     step_ps : float
         Resolution of the timed simulation.
-    beyond_tables : BeyondTables or None
-        What of it is read far beyond the library's tables; None: not determined.
+    beyond_tables : BeyondTables
+        What of it is read far beyond the library's tables.
     """
 
     energy_per_mac_fj: float
@@ -144,12 +144,12 @@ class Power:
     voltage: float
     glitch_factor: float
     step_ps: float
-    beyond_tables: BeyondTables | None = None
+    beyond_tables: BeyondTables
 
     @property
     def is_extrapolated(self) -> bool:
         """Whether much is read far beyond the library's tables."""
-        return self.beyond_tables is not None and self.beyond_tables.is_extrapolated
+        return self.beyond_tables.is_extrapolated
 
 
 @dataclass(frozen=True)
@@ -272,5 +272,4 @@ class Record:
 def _power(values: dict[str, Any] | None) -> Power | None:
     if values is None:
         return None
-    beyond = values.get("beyond_tables")
-    return Power(**{**values, "beyond_tables": None if beyond is None else BeyondTables(**beyond)})
+    return Power(**{**values, "beyond_tables": BeyondTables(**values["beyond_tables"])})

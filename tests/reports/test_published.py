@@ -5,16 +5,20 @@ from pathlib import Path
 
 import pytest
 
+from dintmac.golden.formats import INT8
 from dintmac.golden.variants import MAC_FORMATS
+from dintmac.hdl.designs import Configuration
 from dintmac.reports.evaluation import read_evaluation
 from dintmac.reports.front import fronts, write_front
 from dintmac.reports.quotes import BLOCKS, Published, filled, pages
 from dintmac.reports.report import read_report, write_report
 from dintmac.synth.ratios import ratios_of
+from dintmac.synth.selection import CONTENDERS, OUTCLASSED
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "reports" / "published"
 FORMATS = ROOT / "reports" / "published-formats"
+PUBLISHED_LIBRARIES = ("nangate45", "sky130hd", "sg13g2", "osu018", "ge")
 
 
 PAGES = [page.read_text("utf-8") for page in pages(ROOT)]
@@ -88,3 +92,40 @@ def test_every_published_netlist_was_checked(folder):
     records = read_report(folder / "report.json").records
     assert {record.checked for record in records} <= {"simulated", "equivalent"}
     assert all(record.check.vectors > 0 for record in records)
+
+
+def best(records, value):
+    """The architecture of the least value of each format."""
+    least = {}
+    for record in sorted(records, key=value, reverse=True):
+        least[record.format] = record.architecture
+    return least
+
+
+def of_default_sizes(design):
+    """Published records of a design at its default size, by library."""
+    sizes = Configuration(design, INT8).parameters
+    records = read_report(PUBLISHED / "report.json").records
+    found = [r for r in records if r.design == design and r.parameters == sizes]
+    return {library: [r for r in found if r.library == library] for library in PUBLISHED_LIBRARIES}
+
+
+@pytest.mark.parametrize("design", CONTENDERS)
+def test_a_quick_report_measures_what_is_smallest(design):
+    smallest = best(of_default_sizes(design)["ge"], lambda record: record.area)
+    assert set(smallest.values()) <= set(CONTENDERS[design])
+
+
+@pytest.mark.parametrize("library", PUBLISHED_LIBRARIES)
+@pytest.mark.parametrize("design", OUTCLASSED)
+def test_what_other_sizes_leave_out_is_beaten_at_the_default_size(design, library):
+    records = of_default_sizes(design)[library]
+    for record in records:
+        if record.architecture in OUTCLASSED[design]:
+            assert any(is_better(o, record) for o in records if o.format == record.format)
+
+
+def is_better(other, record):
+    """Whether an architecture is smaller and, where energy is measured, takes less of it."""
+    energies = [r.power.energy_per_mac_fj for r in (other, record) if r.power is not None]
+    return other.area < record.area and energies == sorted(energies)
