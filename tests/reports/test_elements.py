@@ -19,6 +19,7 @@ from dintmac.synth.records import AreaSplit, BeyondTables, Check, Power, Record
 
 SIZE, LIBRARIES = "pe 16×4", ("one", "two")
 #: Area and energy for each product.
+WITHIN_TABLES = BeyondTables(arcs=0.0, energy=0.0, reach=0.8)
 COSTS = {
     ("INT8", "booth_folded"): (400.0, 80.0),
     ("INT8", "nr4sd"): (360.0, 90.0),
@@ -29,7 +30,9 @@ COSTS = {
 
 
 def power(energy):
-    return Power(energy, {"clock": energy}, "gaussian", "00", 64, 8, 4.0, 1.1, 1.5, 2.0)
+    return Power(
+        energy, {"clock": energy}, "gaussian", "00", 64, 8, 4.0, 1.1, 1.5, 2.0, WITHIN_TABLES
+    )
 
 
 def record(library, format, architecture, area, energy, lanes=16, design="pe"):

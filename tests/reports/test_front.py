@@ -10,9 +10,10 @@ from dintmac.golden.variants import Variant
 from dintmac.reports.front import FILES, fronts, nf4_note, summary, write_front
 from dintmac.reports.panels import FrontLine, FrontPanel
 from dintmac.reports.plots import draw
-from dintmac.synth.records import AreaSplit, Check, Power, Record
+from dintmac.synth.records import AreaSplit, BeyondTables, Check, Power, Record
 
 #: Area and energy of four MACs by format and architecture.
+WITHIN_TABLES = BeyondTables(arcs=0.0, energy=0.0, reach=0.8)
 COSTS = {
     ("INT8", "small"): (400.0, 90.0),
     ("INT8", "cool"): (440.0, 80.0),
@@ -28,7 +29,9 @@ LOSSES = {"INT8": (0.1, 0.99), "dINT4": (1.0, 0.9), "FP4": (1.0, 0.95), "dINT3":
 def record(format, architecture, area, energy):
     power = None
     if energy:
-        power = Power(energy, {"clock": energy}, "gaussian", "00", 4, 8, 4.0, 1.1, 1.5, 2.0)
+        power = Power(
+            energy, {"clock": energy}, "gaussian", "00", 4, 8, 4.0, 1.1, 1.5, 2.0, WITHIN_TABLES
+        )
     return Record(
         design="dot",
         format=format,

@@ -16,6 +16,7 @@ from dintmac.reports.report import FILES, read_report, summary, write_report
 from dintmac.synth.ratios import ratios_of
 from dintmac.synth.records import AreaSplit, BeyondTables, Check, Power, Record
 
+WITHIN_TABLES = BeyondTables(arcs=0.0, energy=0.0, reach=0.8)
 TOOLS = {"yosys": "0.70", "amaranth": "0.5.8"}
 #: Area of a MAC's netlist in GE; a dot product of 4 lanes takes four times as much.
 AREAS = {
@@ -108,7 +109,7 @@ def test_a_report_has_all_its_files_and_nothing_else(report):
 def with_power(record):
     energy = record.area / 2
     split = {"products": None, "accumulation": energy / 2, "clock": energy / 2}
-    power = Power(energy, split, "gaussian", "00", 4, 8, 4.0, 1.1, 1.5, 2.0)
+    power = Power(energy, split, "gaussian", "00", 4, 8, 4.0, 1.1, 1.5, 2.0, WITHIN_TABLES)
     return replace(record, power=power)
 
 

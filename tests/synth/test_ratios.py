@@ -51,6 +51,7 @@ def energy(value, data="gaussian"):
         voltage=1.1,
         glitch_factor=1.5,
         step_ps=2.0,
+        beyond_tables=BeyondTables(arcs=0.0, energy=0.0, reach=0.8),
     )
 
 
