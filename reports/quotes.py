@@ -8,11 +8,13 @@ with ``<!-- NAME -->`` and ends with ``<!-- end -->``; :data:`BLOCKS` says what 
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from dintmac.golden.files import write_files
 from dintmac.golden.tasks import Evaluation
@@ -39,11 +41,13 @@ from dintmac.synth.ratios import Ratio
 __all__ = [
     "BLOCKS",
     "Published",
+    "claim_table",
     "filled",
     "main",
     "method_table",
     "on_all_fronts",
     "pages",
+    "recipe_table",
     "rival_table",
 ]
 
@@ -94,6 +98,13 @@ class Published:
         """MiniLM in INT4 and dINT4 by several methods."""
         return read_evaluation(self._folder / "published-methods" / "evaluate.json")
 
+    @cached_property
+    def recipes(self) -> dict[str, dict[str, Any]]:
+        """What ``benchmarks/quantization.py`` found: ``rows`` by recipe, ``claims`` by name."""
+        text = (self._folder / "published-methods" / "quantization.json").read_text("utf-8")
+        found: dict[str, dict[str, Any]] = json.loads(text)
+        return found
+
 
 def on_all_fronts(found: Sequence[Front]) -> str:
     """Which formats are on all of the fronts, as a sentence."""
@@ -139,6 +150,30 @@ def method_table(evaluation: Evaluation) -> Table:
     return Table("", columns, (False, False, True, True), (Group("", rows),))
 
 
+def recipe_table(rows: Mapping[str, Mapping[str, float]]) -> Table:
+    """Error of layer outputs, its parts, the share of zeros and the cosine, by recipe."""
+    columns = {
+        "y": ("total", 5),
+        "rounding": ("rounding", 5),
+        "underflow": ("underflow", 5),
+        "zeros": ("underflowed", 3),
+        "cosine": ("cosine", 4),
+    }
+    return rows_table(
+        ("recipe", *columns),
+        [
+            (name, *(f"{row[key]:.{n}f}" if key in row else "" for key, n in columns.values()))
+            for name, row in rows.items()
+        ],
+    )
+
+
+def claim_table(claims: Mapping[str, Sequence[float]]) -> Table:
+    """What a benchmark is to show, what it measured, and the bound."""
+    rows = [(name, f"{value:.4g}", f"≤ {bound:.4g}") for name, (value, bound) in claims.items()]
+    return rows_table(("to be shown", "measured", "bound"), rows)
+
+
 def _conclusion(ratios: Sequence[Ratio]) -> str:
     return "\n".join(f"- {escape_markdown(text)}" for text in conclusion(compare(ratios)))
 
@@ -174,6 +209,8 @@ BLOCKS: Mapping[str, Callable[[Published], str | Table]] = {
     "fronts": lambda p: front_tables(_fronts(p))[0],
     "rivals": lambda p: rival_table(_fronts(p), p.accuracies),
     "methods": lambda p: method_table(p.methods),
+    "recipes": lambda p: recipe_table(p.recipes["rows"]),
+    "claims": lambda p: claim_table(p.recipes["claims"]),
 }
 
 
