@@ -1,7 +1,9 @@
 """What is installed, and that the rooms import each other one way only."""
 
 import ast
-from importlib.metadata import files
+import subprocess
+import sys
+from importlib.metadata import files, metadata, version
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ import dintmac
 
 ROOT = Path(dintmac.__file__).parent
 PROJECT = Path(__file__).parents[1]
+#: What pip runs first in the folder of a project.
+BUILD = "import setuptools, sys; from setuptools import build_meta as b; {}; b.{}(*sys.argv[1:])"
 #: What each room may import of the others.
 ALLOWED = {
     "golden": set(),
@@ -73,3 +77,44 @@ def test_installs_nothing_but_its_own_package():
     tops = {path.parts[0] for path in files("dintmac") or () if path.parts[0] != ".."}
     tops -= {top for top in tops if top.startswith(("dintmac-", "__editable__"))}
     assert tops <= {"dintmac"}
+
+
+def test_version_is_written_in_one_place():
+    assert version("dintmac") == dintmac.__version__
+    assert dintmac.__version__ not in (PROJECT / "pyproject.toml").read_text("utf-8")
+
+
+def test_metadata_says_where_it_runs():
+    found = metadata("dintmac")
+    assert (found["License-Expression"], found["Requires-Python"]) == ("BSD-2-Clause", ">=3.11")
+    classifiers = found.get_all("Classifier")
+    systems = [c for c in classifiers if c.startswith("Operating System")]
+    assert systems == ["Operating System :: MacOS", "Operating System :: POSIX :: Linux"]
+    assert f"Programming Language :: Python :: 3.{sys.version_info.minor}" in classifiers
+
+
+def refusal(command):
+    """The last line of what a command says, which must fail."""
+    done = subprocess.run(
+        [sys.executable, "-c", command],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+def test_windows_is_refused_in_one_sentence_by_pip_and_at_import():
+    sentence = "dintmac runs on Linux and macOS; on Windows, install it in WSL"
+    windows = "sys.platform = 'win32'"
+    assert refusal(BUILD.format(windows, "get_requires_for_build_wheel")) == sentence
+    assert refusal(f"import sys; {windows}; import dintmac") == f"ImportError: {sentence}"
+
+
+def test_an_old_setuptools_is_refused_in_one_sentence():
+    old = "setuptools.__version__ = '65.5.0'"
+    sentence = "dintmac is built by setuptools 77 or newer; leave out --no-build-isolation"
+    assert refusal(BUILD.format(old, "get_requires_for_build_wheel")) == sentence
