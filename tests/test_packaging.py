@@ -1,8 +1,11 @@
 """What is installed, and that the rooms import each other one way only."""
 
 import ast
+import shutil
 import subprocess
 import sys
+import tarfile
+from fnmatch import fnmatch
 from importlib.metadata import files, metadata, version
 from pathlib import Path
 
@@ -118,3 +121,41 @@ def test_an_old_setuptools_is_refused_in_one_sentence():
     old = "setuptools.__version__ = '65.5.0'"
     sentence = "dintmac is built by setuptools 77 or newer; leave out --no-build-isolation"
     assert refusal(BUILD.format(old, "get_requires_for_build_wheel")) == sentence
+
+
+#: What git ignores, and git.
+MADE = (".git", ".venv", ".*_cache", "build", "dist", "*.egg-info", "__pycache__", "report.html")
+
+
+def made(path):
+    """Whether a path of the project is ignored by git."""
+    parts = path.relative_to(PROJECT).parts
+    return any(fnmatch(part, pattern) for part in parts for pattern in MADE)
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    """The members of an sdist of this folder, by their path in it."""
+    folder = tmp_path_factory.mktemp("sdist")
+    ignored = shutil.ignore_patterns(*MADE)
+    shutil.copytree(PROJECT, folder / "project", symlinks=True, ignore=ignored)
+    command = [sys.executable, "-c", BUILD.format("pass", "build_sdist"), folder]
+    subprocess.run(command, cwd=folder / "project", check=True, stdout=subprocess.DEVNULL)
+    (archive,) = folder.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        members = tar.getmembers()
+    return {member.name.partition("/")[2]: member for member in members}
+
+
+def test_an_sdist_has_all_files_once(sdist):
+    files = {name for name, member in sdist.items() if member.isfile()}
+    for folder in (*ALLOWED, "benchmarks", "docs", "examples", "tests", "src"):
+        paths = (path for path in (PROJECT / folder).rglob("*") if path.is_file())
+        assert {str(path.relative_to(PROJECT)) for path in paths if not made(path)} <= files
+    assert {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "setup.py"} <= files
+    assert len(files) == len({Path(PROJECT / name).resolve() for name in files})
+
+
+def test_an_sdist_links_to_the_rooms(sdist):
+    links = {name: member.linkname for name, member in sdist.items() if member.issym()}
+    assert links == {f"src/dintmac/{room}": f"../../{room}" for room in ALLOWED}
