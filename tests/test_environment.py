@@ -13,7 +13,6 @@ import pytest
 from dintmac import cli
 from dintmac.cli import parser
 from dintmac.hdl import yosys
-from dintmac.sim.simulators import SimulatorMissingError, find_simulator
 
 VERILOG = ["verilog", "mac", "--depth", "4", "--format", "int4"]
 LIBRARY = Path(__file__).parent / "synth" / "small.lib"
@@ -65,11 +64,8 @@ def test_modules_in_the_current_folder_are_the_user_s(dintmac, modules_of_the_us
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.needs("icarus")
 def test_benches_import_nothing_from_the_current_folder(dintmac, modules_of_the_user):
-    try:
-        find_simulator("icarus")
-    except SimulatorMissingError as missing:
-        pytest.skip(str(missing))
     done = dintmac("simulate", "mac", "--depth", 4, "--simulator", "icarus")
     assert (done.returncode, done.stderr) == (0, b"")
 

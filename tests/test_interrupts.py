@@ -13,7 +13,6 @@ import pytest
 
 from dintmac import cli
 from dintmac.cli import parser
-from dintmac.sim.simulators import SimulatorMissingError, find_simulator
 from dintmac.synth.cache import Cache
 from dintmac.synth.cells import cells_of
 from dintmac.synth.liberty import find_libraries
@@ -175,11 +174,8 @@ def test_workers_notice_that_their_parent_is_gone(start):
         ("verilator", "make", signal.SIGTERM),
     ],
 )
-def test_a_simulator_ends_with_its_parent(start, name, tool, number):
-    try:
-        find_simulator(name)
-    except SimulatorMissingError as missing:
-        pytest.skip(str(missing))
+def test_a_simulator_ends_with_its_parent(start, name, tool, number, need):
+    need(name)
     run = start("simulate", "tile", "--simulator", name)
     wait_for(lambda: any(tool in said.split()[0] for said in run.processes().values() if said))
     run.process.send_signal(number)

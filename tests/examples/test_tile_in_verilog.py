@@ -1,7 +1,6 @@
 """The bench that was written from exported files alone, run as its README says."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from dintmac.cli import main
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "tile_in_verilog"
 
-pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is not installed")
+pytestmark = pytest.mark.needs("icarus")
 
 
 @pytest.fixture

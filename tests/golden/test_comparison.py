@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import safetensors.numpy as safetensors
 
 from dintmac.golden.comparison import compare
 from dintmac.golden.evaluate import Text, layer_errors, measure
@@ -14,8 +15,6 @@ from dintmac.golden.models.folder import load_model
 from dintmac.golden.models.llama import LlamaConfig
 from dintmac.golden.models.tensors import TensorFiles
 from dintmac.golden.recipe import Method, Recipe, quantize_layers
-
-safetensors = pytest.importorskip("safetensors.numpy")
 
 RNG = np.random.default_rng(0)
 CALIBRATION = [RNG.integers(0, 20, 16) for _ in range(3)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy as safetensors
 
 from dintmac.golden.calibration import ActivationScheme
 from dintmac.golden.comparison import compare
@@ -16,8 +17,6 @@ from dintmac.golden.grids import NF4
 from dintmac.golden.models.opt import Opt, OptConfig
 from dintmac.golden.quantize import Granularity
 from dintmac.golden.recipe import Method, Recipe, quantize_layers, quantize_model
-
-safetensors = pytest.importorskip("safetensors.numpy")
 
 CONFIG = OptConfig(30, 16, 24, 2, 4, 20, 16)
 RNG = np.random.default_rng(0)

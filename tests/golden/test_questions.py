@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tokenizers
 
 from dintmac.golden.evaluate import measure
 from dintmac.golden.models.folder import Encoding, load_tokenizer
@@ -104,7 +105,6 @@ class Words:
 
 def byte_pairs(folder, *merges, trim):
     """Byte pairs as GPT-2 has them, with the merges of the test."""
-    tokenizers = pytest.importorskip("tokenizers")
     letters = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
     words = {word: i for i, word in enumerate([*letters, *("".join(m) for m in merges)])}
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(words, list(merges)))
@@ -150,7 +150,6 @@ def test_characters_of_several_bytes_are_one_each(tmp_path):
     [("$A </s>", []), ("<s> $A", ["<s>"]), ("<s> $A </s>", ["<s>"]), ("$A </s> </s>", [])],
 )
 def test_special_tokens_that_a_tokenizer_adds_are_not_scored(tmp_path, template, before):
-    tokenizers = pytest.importorskip("tokenizers")
     words = {"<s>": 0, "</s>": 1, "a": 2, "b": 3, ":": 4}
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="a"))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
@@ -169,7 +168,6 @@ def test_special_tokens_that_a_tokenizer_adds_are_not_scored(tmp_path, template,
 
 
 def test_a_choice_without_tokens_is_refused(tmp_path):
-    tokenizers = pytest.importorskip("tokenizers")
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel({"a": 0, "?": 1}, unk_token="?"))
     tokenizer.normalizer = tokenizers.normalizers.Replace("b", "")
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()

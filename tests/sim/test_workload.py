@@ -11,7 +11,7 @@ from dintmac.golden.workload import Workload
 from dintmac.hdl.architectures import architectures_of
 from dintmac.hdl.designs import Configuration
 from dintmac.sim.passes import plan
-from dintmac.sim.simulators import SIMULATORS, SimulatorMissingError
+from dintmac.sim.simulators import SIMULATORS
 from dintmac.sim.workload import run_workload
 
 AMARANTH = SIMULATORS["amaranth"]
@@ -49,11 +49,8 @@ def test_equals_the_golden_product(vectors, depth, outputs, format):
 
 
 @pytest.mark.parametrize("name", ["icarus", "verilator"])
-def test_equals_the_golden_product_on_other_simulators(name):
-    try:
-        SIMULATORS[name].version()
-    except SimulatorMissingError as missing:
-        pytest.skip(str(missing))
+def test_equals_the_golden_product_on_other_simulators(name, need):
+    need(name)
     workload = random_workload(11, 40, 21)
     reports = []
     result = run_workload(workload, tile(), SIMULATORS[name], progress=reports.append)

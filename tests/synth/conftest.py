@@ -38,6 +38,17 @@ def ge_cells(ge, store):
 
 
 @pytest.fixture(scope="session")
+def open_library(need):
+    """``open_library(name)``: a library that is not bundled."""
+
+    def found(name):
+        need(name)
+        return next(library for library in find_libraries() if library.name == name)
+
+    return found
+
+
+@pytest.fixture(scope="session")
 def small():
     """A library with tables that can be checked by hand."""
     return Library.read(Path(__file__).with_name("small.lib"))

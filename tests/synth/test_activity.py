@@ -1,6 +1,5 @@
 """Timed simulation: values, glitches, clocks, and agreement with Icarus."""
 
-import shutil
 import subprocess
 
 import numpy as np
@@ -162,7 +161,7 @@ def verilog(flat, models, circuit, delays, vectors):
     return "\n".join([*lines, "endmodule", ""])
 
 
-@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus is not installed")
+@pytest.mark.needs("icarus")
 def test_transitions_are_those_that_icarus_counts(mapped, ge_cells, tmp_path):
     _, design = mapped("mac", "dint4", depth=64)
     (top,) = (name for name in design.modules if name.endswith("inner_product"))

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from dintmac.synth.cells import Adder, cells_of
-from dintmac.synth.liberty import Library, LibraryError, find_libraries
+from dintmac.synth.liberty import Library, LibraryError
 from dintmac.synth.netlist import ClockGate, truth_tables
 
 INV = """cell (I) { area : 1; pin (A) { direction : input; }
@@ -242,13 +242,6 @@ def test_the_analysis_is_cached_by_content(ge, store, monkeypatch):
     assert cells_of(ge, store) == first
 
 
-def library_at_hand(name):
-    found = [library for library in find_libraries() if library.name == name]
-    if not found:
-        pytest.skip(f"library {name} is not here; $DINTMAC_LIBRARIES can name its folder")
-    return found[0]
-
-
 @pytest.mark.parametrize(
     ("name", "adder", "gate"),
     [
@@ -258,13 +251,13 @@ def library_at_hand(name):
         ("osu018", "FAX1", None),
     ],
 )
-def test_adders_and_clock_gates_of_open_libraries(store, name, adder, gate):
-    cells = cells_of(library_at_hand(name), store)
+def test_adders_and_clock_gates_of_open_libraries(store, open_library, name, adder, gate):
+    cells = cells_of(open_library(name), store)
     assert (cells.full_adder and cells.full_adder.cell) == adder
     assert (cells.clock_gate and cells.clock_gate.cell) == gate
 
 
-def test_special_cells_of_skywater_are_left_alone(store):
-    cells = cells_of(library_at_hand("sky130hd"), store)
+def test_special_cells_of_skywater_are_left_alone(store, open_library):
+    cells = cells_of(open_library("sky130hd"), store)
     assert any("lpflow" in cell for cell in cells.dont_use)
     assert not any("nand2" in cell for cell in cells.dont_use)

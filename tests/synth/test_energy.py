@@ -1,7 +1,6 @@
 """Energy: by hand, in records, and against OpenSTA."""
 
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 
@@ -352,7 +351,7 @@ def inverted_reset_fj(electrical):
     return RATE * capacitance * electrical.technology.voltage**2 / 2
 
 
-needs_opensta = pytest.mark.skipif(shutil.which("sta") is None, reason="OpenSTA is not installed")
+needs_opensta = pytest.mark.needs("opensta")
 
 
 @needs_opensta
@@ -374,12 +373,10 @@ NOT_COMPARED = re.compile(
 
 
 @needs_opensta
+@pytest.mark.needs("libraries")
 def test_opensta_agrees_on_nets_and_leakage_in_real_libraries(store, tmp_path):
     """Its internal power is larger, because it adds edges and arcs."""
-    found = [library for library in find_libraries() if library.name != "ge"]
-    if not found:
-        pytest.skip("no library with tables of power is found")
-    for original in found:
+    for original in (library for library in find_libraries() if library.name != "ge"):
         path = tmp_path / f"{original.name}.lib"
         path.write_text(NOT_COMPARED.sub("", original.text()))
         library, cells = Library.read(path), cells_of(original, store)

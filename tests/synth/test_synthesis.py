@@ -9,7 +9,7 @@ from dintmac.hdl.verilog import export
 from dintmac.hdl.yosys import find_yosys
 from dintmac.synth.cells import cells_of
 from dintmac.synth.check import check
-from dintmac.synth.liberty import Library, find_libraries
+from dintmac.synth.liberty import Library
 from dintmac.synth.netlist import Netlist
 from dintmac.synth.synthesis import synthesize
 
@@ -63,13 +63,11 @@ def body(module):
 
 
 @pytest.mark.parametrize("name", ["nangate45", "sky130hd", "sg13g2", "osu018"])
-def test_netlists_in_open_libraries_equal_the_golden_model(mapped, store, name):
-    found = [library for library in find_libraries() if library.name == name]
-    if not found:
-        pytest.skip(f"library {name} is not here; $DINTMAC_LIBRARIES can name its folder")
-    cells = cells_of(found[0], store)
+def test_netlists_in_open_libraries_equal_the_golden_model(mapped, store, open_library, name):
+    library = open_library(name)
+    cells = cells_of(library, store)
     configuration, _ = mapped("tile", "dint4", lanes=2, rows=2, columns=1, outputs=1)
-    netlist = synthesize(export(configuration), found[0], cells)
+    netlist = synthesize(export(configuration), library, cells)
     modules = {**cells.models, **netlist.modules}
     simulated = Netlist(modules, netlist.top, clock_gates=cells.clock_gates)
     assert check(simulated, configuration).vectors > 1000

@@ -1,7 +1,5 @@
 """Synthesis to delay targets, in a library with real delays."""
 
-import shutil
-
 import pytest
 
 from dintmac.golden.formats import DINT4
@@ -10,24 +8,18 @@ from dintmac.hdl.verilog import export
 from dintmac.synth import targets
 from dintmac.synth.cells import cells_of
 from dintmac.synth.curves import pareto, smallest_within
-from dintmac.synth.liberty import find_libraries
 from dintmac.synth.measure import measure
 from dintmac.synth.synthesis import synthesize
 from dintmac.synth.targets import synthesize_within
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("sta") is None, reason="OpenSTA is not installed; apt install opensta"
-)
+pytestmark = pytest.mark.needs("opensta")
 
 MAC = Configuration("mac", DINT4, parameters={"depth": 64})
 
 
 @pytest.fixture(scope="module")
-def library():
-    found = [library for library in find_libraries() if library.name == "nangate45"]
-    if not found:
-        pytest.skip("library nangate45 is not here; $DINTMAC_LIBRARIES can name its folder")
-    return found[0]
+def library(open_library):
+    return open_library("nangate45")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import gzip
 import itertools
-import shutil
 
 import pytest
 
@@ -13,9 +12,7 @@ from dintmac.synth.netlist import Cell, Module, flatten
 from dintmac.synth.records import CriticalPath
 from dintmac.synth.timing import Boundary, TimingError, boundary_of, find_sta
 
-needs_sta = pytest.mark.skipif(
-    shutil.which("sta") is None, reason="OpenSTA is not installed; apt install opensta"
-)
+needs_sta = pytest.mark.needs("opensta")
 
 CLK, IN, MIDDLE, OUT, NEXT = range(2, 7)
 

@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+import safetensors.numpy as safetensors
+import tokenizers
 
 from dintmac.golden.models.bert import Bert, BertConfig, gelu, mean_embedding
 from dintmac.golden.models.folder import load_bert, load_model, load_tokenizer
@@ -235,7 +237,6 @@ def test_refuses_bad_input_with_one_sentence(call, error, message):
 @pytest.fixture
 def folder(tmp_path):
     """A folder with a model in two files, one of them in half precision."""
-    safetensors = pytest.importorskip("safetensors.numpy")
     (tmp_path / "config.json").write_text(json.dumps(SETTINGS))
     tensors = random_tensors()
     names = sorted(tensors)
@@ -258,7 +259,6 @@ def test_reads_a_model_from_all_files_of_a_folder(folder):
 
 
 def test_reads_the_names_of_a_model_with_a_head_and_of_old_versions(folder):
-    safetensors = pytest.importorskip("safetensors.numpy")
     expected = load_bert(folder).forward(TOKENS)
     for path in folder.glob("*.safetensors"):
         tensors = {
@@ -271,7 +271,6 @@ def test_reads_the_names_of_a_model_with_a_head_and_of_old_versions(folder):
 
 
 def test_reads_a_tokenizer_without_padding_and_cuts_long_sentences(tmp_path):
-    tokenizers = pytest.importorskip("tokenizers")
     words = {"[UNK]": 0, "a": 1, "b": 2}
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
@@ -328,7 +327,6 @@ def test_says_what_is_wrong_with_a_folder(folder, spoil, error, message):
 def test_says_what_is_wrong_with_a_tokenizer(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"model folder must have a tokenizer\.json: "):
         load_tokenizer(tmp_path, length=8)
-    pytest.importorskip("tokenizers")
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ValueError, match=r"tokenizer\.json must be a tokenizer: "):
         load_tokenizer(tmp_path, length=8)

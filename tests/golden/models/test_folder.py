@@ -4,11 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import safetensors.numpy as safetensors
+import tokenizers
 
 from dintmac.golden.models.folder import load_bert, load_model, load_tokenizer
-
-safetensors = pytest.importorskip("safetensors.numpy")
-tokenizers = pytest.importorskip("tokenizers")
 
 TOKENS = np.array([3, 7, 7, 14, 0, 11], dtype=np.int64)
 EMBEDDING = {

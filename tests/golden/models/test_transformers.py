@@ -3,6 +3,7 @@
 It runs where the extra ``dintmac[transformers]`` is installed.
 """
 
+import contextlib
 import json
 from copy import deepcopy
 
@@ -11,10 +12,11 @@ import pytest
 
 from dintmac.golden.models.folder import load_model
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+with contextlib.suppress(ImportError):
+    import torch
+    import transformers
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.needs("transformers"), pytest.mark.filterwarnings("ignore")]
 
 LLAMA = {
     "vocab_size": 50,
