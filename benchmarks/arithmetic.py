@@ -28,23 +28,34 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from dintmac.golden.formats import DINT4, INT4, INT8, Format, parse
-from dintmac.golden.workload import Workload, load
+from dintmac.golden.formats import DINT4, INT4, INT8
+from dintmac.golden.workload import Workload
 from dintmac.hdl.architectures import ARCHITECTURES, architectures_of
 from dintmac.hdl.designs import Configuration
+from dintmac.reports.elements import (
+    BOOTH,
+    element_table,
+    fused_area_table,
+    overview_table,
+    rows_table,
+    size_table,
+)
+from dintmac.reports.grouping import grouped
+from dintmac.reports.labels import DASH, netlist
+from dintmac.reports.pages import markdown_table
+from dintmac.reports.tables import Table
 from dintmac.synth.curves import smallest_within, throughput_per_area
 from dintmac.synth.liberty import Library, find_libraries
 from dintmac.synth.measure import measure_all
+from dintmac.synth.ratios import ratios_of
 from dintmac.synth.records import Record
-from dintmac.synth.stimuli import gaussian
+from dintmac.synth.stimuli import workloads_of
 from dintmac.synth.timing import delay_missing
 
 FORMATS = (INT8, INT4, DINT4)
 Sizes = dict[str, int]
 Job = tuple[Configuration, Library, float | None]
 
-#: The baseline of the field, given everything that dINT4 is given.
-BOOTH = "booth_folded"
 #: Stages among which every architecture chooses its own at a clock period.
 STAGES: tuple[Sizes, ...] = (
     {},
@@ -103,8 +114,8 @@ def measured(jobs: Sequence[Job], data: Mapping[str, Workload]) -> list[Record]:
     """Records of all jobs, with progress on standard error."""
 
     def report(done: int, total: int, record: Record) -> None:
-        line = f"{done}/{total} {record.library} {record.design} {record.format}"
-        print(f"{line} {record.architecture} {record.parameters}", file=sys.stderr, flush=True)
+        name = record.configuration.configuration().name
+        print(f"{done}/{total} {record.library} {name}", file=sys.stderr, flush=True)
 
     # The longest first, so that no processor waits for the last.
     order = sorted(range(len(jobs)), key=lambda i: effort(jobs[i]), reverse=True)
@@ -120,103 +131,42 @@ def effort(job: Job) -> float:
     return products * configuration.format.bits / (period_ns or 100)
 
 
-def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def print_table(table: Table) -> None:
     """Print a Markdown table."""
-    print(f"\n| {' | '.join(head)} |")
-    print("|---" * len(head) + "|")
-    for row in rows:
-        print(f"| {' | '.join(row)} |", flush=True)
-
-
-def name(record: Record) -> str:
-    """Format and architecture."""
-    return f"{record.format} `{record.architecture}`"
-
-
-def energy(record: Record) -> float:
-    """Energy of a MAC in fJ; infinite where it is not measured."""
-    return record.power.energy_per_mac_fj if record.power else float("inf")
-
-
-def print_elements(title: str, records: Sequence[Record]) -> None:
-    """Print areas for each product with their parts, delay and energy."""
-    rows = []
-    for r in records:
-        split = r.area_split
-        parts = (r.area, split.registers, split.products or 0, split.accumulation, split.control)
-        rows.append(
-            [
-                name(r),
-                *(f"{part / r.products_per_cycle:.1f}" for part in parts),
-                "—" if r.delay_ns is None else f"{r.delay_ns:.2f}",
-                "—" if r.power is None else f"{energy(r):.0f}",
-            ]
-        )
-    head = ("total", "registers", "products", "adders", "control", "delay, ns", "fJ/MAC")
-    print_table((title, *head), rows)
+    print(f"\n{markdown_table(table)}", flush=True)
 
 
 #: Heads of the columns of :func:`ratios`.
-RATIOS = ("", "INT8 `booth_folded` ÷ dINT4", "best INT8 ÷ dINT4", "dINT4 ÷ best INT4")
+RATIOS = ("", f"INT8 {BOOTH} ÷ dINT4", "best INT8 ÷ dINT4", "dINT4 ÷ best INT4")
 
 
 def ratios(records: Sequence[Record], value: Callable[[Record], float]) -> list[str]:
-    """Booth over dINT4, the best INT8 over dINT4, and dINT4 over the best INT4."""
+    """Booth over dINT4, the best INT8 over dINT4, and dINT4 over the best INT4.
 
-    def best(format: Format) -> Record:
-        return min((r for r in records if r.format == format.name), key=value)
-
-    if {r.format for r in records} != {format.name for format in FORMATS}:
-        return ["—"] * 3
-    int8, int4, dint4 = best(INT8), best(INT4), best(DINT4)
-    if value(dint4) == float("inf"):
-        return ["—"] * 3
-    booth = [f"{value(r) / value(dint4):.3f}" for r in records if r.architecture == BOOTH]
+    Stages may differ between the sides, so these are not the ratios of a report.
+    """
+    best: dict[str, Record] = {}
+    for record in sorted(records, key=value, reverse=True):
+        best[record.configuration.format] = record
+    if best.keys() != {format.name for format in FORMATS}:
+        return [DASH] * 3
+    int8, int4, dint4 = (best[format.name] for format in FORMATS)
+    booth = [f"{value(r) / value(dint4):.3f}" for r in records if is_booth(r)]
     return [
-        booth[0] if booth else "—",
-        f"{value(int8) / value(dint4):.3f} (`{int8.architecture}`)",
-        f"{value(dint4) / value(int4):.3f} (`{int4.architecture}`)",
+        booth[0] if booth else DASH,
+        f"{value(int8) / value(dint4):.3f} {int8.configuration.architecture}",
+        f"{value(dint4) / value(int4):.3f} {int4.configuration.architecture}",
     ]
-
-
-def print_fused(title: str, records: Sequence[Record], baseline: Record) -> None:
-    """Print elements for two precisions against folded Booth of equal INT8 throughput."""
-    rows = [
-        [
-            f"fused, {r.format} and INT8",
-            f"{r.area / baseline.area:.3f}",
-            f"{2 * baseline.area / r.area:.3f}",
-        ]
-        for r in records
-    ]
-    print_table((title, "area ÷ INT8 `booth_folded`", "4-bit throughput per area"), rows)
 
 
 def print_library(library: Library, sizes: Sequence[Sizes], records: Sequence[Record]) -> None:
     """Print the tables of areas and energies of one library."""
-    summary = []
-    for size in sizes:
-        lanes, outputs = size["lanes"], size["outputs"]
-        title = f"{library.name}, {lanes} × {outputs}"
-        group = [r for r in records if r.design == "pe" and sides(r) == (lanes, outputs)]
-        print_elements(title, group)
-        summary.append([f"{title}, area", *ratios(group, lambda r: r.area)])
-        summary.append([f"{title}, energy", *ratios(group, energy)])
-        (baseline,) = (r for r in group if r.architecture == BOOTH)
-        both = [r for r in records if r.design == "fused" and sides(r) == (2 * lanes, outputs)]
-        if both:
-            print_fused(title, both, baseline)
-    print_table(RATIOS, summary)
-    dots = sorted((r for r in records if r.design == "dot"), key=lambda r: r.area)
-    print_table(
-        (f"{library.name}, INT8 dot product of 16 lanes", "area"),
-        [[name(r), f"{r.area:,.0f}"] for r in dots],
-    )
-
-
-def sides(record: Record) -> tuple[int, int]:
-    """Lanes and outputs."""
-    return record.parameters["lanes"], record.parameters["outputs"]
+    names, found = [library.name], ratios_of(records)
+    for lanes, outputs in (size.values() for size in sizes):
+        print_table(element_table(records, f"pe {lanes}×{outputs}", library.name))
+        print_table(size_table(found, f"pe {lanes}×{outputs}", names))
+    print_table(fused_area_table(records, records, names, tuple(sizes[0].values())))
+    print_table(overview_table(records, "dot 16", names))
 
 
 def at_equal_delay(library: Library, size: Sizes, names: Sequence[str] | None) -> None:
@@ -225,11 +175,11 @@ def at_equal_delay(library: Library, size: Sizes, names: Sequence[str] | None) -
         (c, library, None) for stages in STAGES for c in elements(size | stages, names, best=True)
     ]
     records = measured(staged, {})
-    (baseline,) = (r.delay_ns for r in records if r.architecture == BOOTH and is_plain(r))
+    (baseline,) = (r.delay_ns for r in records if is_booth(r) and is_plain(r))
     assert baseline is not None
     periods = [round(part * baseline, 2) for part in PERIODS]
     hurried: list[Job] = [
-        (configuration_of(record), library, period)
+        (record.configuration.configuration(), library, period)
         for period in periods
         for own in by_variant(records)
         for record in nearly(own, rivals(own, records), period)
@@ -244,21 +194,23 @@ def at_equal_delay(library: Library, size: Sizes, names: Sequence[str] | None) -
     rows.append(
         [f"{title}, best throughput per area", *ratios(best, lambda r: 1 / throughput_per_area(r))]
     )
-    print_table(RATIOS, rows)
-    print_table(
-        (f"{title}, the smallest that work at a period", *(f"{p:g} ns" for p in periods)),
+    print_table(rows_table(RATIOS, rows))
+    head = (f"{title}, the smallest that work at a period", *(f"{p:g} ns" for p in periods))
+    choices = [
         [
-            [name(own[0]), *(choice(smallest_within(own, period)) for period in periods)]
-            for own in by_variant(records)
-        ],
-    )
+            netlist(own[0].configuration),
+            *(choice(smallest_within(own, period)) for period in periods),
+        ]
+        for own in by_variant(records)
+    ]
+    print_table(rows_table(head, choices))
 
 
 def rivals(own: Sequence[Record], records: Sequence[Record]) -> Sequence[Record]:
     """What an architecture has to beat: all of its format, and the baseline itself alone."""
-    if own[0].architecture == BOOTH:
+    if is_booth(own[0]):
         return own
-    return [r for r in records if r.format == own[0].format]
+    return [r for r in records if r.configuration.format == own[0].configuration.format]
 
 
 def nearly(records: Sequence[Record], others: Sequence[Record], period_ns: float) -> list[Record]:
@@ -276,7 +228,12 @@ def nearly(records: Sequence[Record], others: Sequence[Record], period_ns: float
 
 def is_plain(record: Record) -> bool:
     """Whether it has no stages."""
-    return not STAGES[-1].keys() & record.parameters.keys()
+    return not STAGES[-1].keys() & record.configuration.parameters.keys()
+
+
+def is_booth(record: Record) -> bool:
+    """Whether it is of the baseline's architecture."""
+    return record.configuration.architecture == BOOTH
 
 
 def delay(record: Record) -> float:
@@ -285,18 +242,12 @@ def delay(record: Record) -> float:
     return record.delay_ns
 
 
-def configuration_of(record: Record) -> Configuration:
-    """The configuration that a record was measured of."""
-    return Configuration(
-        record.design, parse(record.format), record.architecture, dict(record.parameters)
-    )
-
-
 def choice(record: Record | None) -> str:
     """Area and delay, and the stages they are those of."""
     if record is None:
-        return "—"
-    stages = [option.replace("_", " ") for option in STAGES[-1] if option in record.parameters]
+        return DASH
+    given = record.configuration.parameters
+    stages = [option.replace("_", " ") for option in STAGES[-1] if option in given]
     mapped = "mapped for it" if record.target_delay_ns else ""
     notes = ", ".join(filter(None, [*stages, mapped]))
     return f"{record.area:,.0f} ({delay(record):.2f} ns{', ' if notes else ''}{notes})"
@@ -304,10 +255,7 @@ def choice(record: Record | None) -> str:
 
 def by_variant(records: Sequence[Record]) -> list[list[Record]]:
     """Records of equal format and architecture."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(name(record), []).append(record)
-    return list(groups.values())
+    return list(grouped(records, lambda record: netlist(record.configuration)).values())
 
 
 def main() -> None:
@@ -321,10 +269,7 @@ def main() -> None:
     names = arguments.architecture
     started = time.monotonic()
     sizes = arguments.size or [size_of("16x4"), size_of("32x8")]
-    if arguments.workload:
-        data = {w.format.name: w for w in map(load, arguments.workload)}
-    else:
-        data = {format.name: gaussian(format) for format in FORMATS}
+    data = workloads_of(arguments.workload or [], FORMATS)
     configurations = elements(sizes[0], names) + dot_products()
     configurations += [c for size in sizes[1:] for c in elements(size, names, best=True)]
     configurations += fused(sizes[0])
@@ -339,4 +284,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ValueError as problem:
+        sys.exit(str(problem))

@@ -23,15 +23,22 @@ class LayerError:
     """Squared error of the outputs of a linear layer, relative to the squared outputs.
 
     The parts are of the weights alone, as in ``split_error``, on the inputs of full precision.
+
+    Attributes
+    ----------
+    total : float
+        Of weights and activations together: y.
+    rounding : float
+        Of the weights that were not rounded to zero.
+    underflow : float
+        Of those that were.
+    underflowed : float
+        Share of weights that are not zero and were rounded to it.
     """
 
-    #: Of weights and activations together: y.
     total: float
-    #: Of the weights that were not rounded to zero.
     rounding: float
-    #: Of those that were.
     underflow: float
-    #: Share of weights that are not zero and were rounded to it.
     underflowed: float
 
 

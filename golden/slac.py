@@ -50,17 +50,26 @@ def calibration_batch(
 
 @dataclass(frozen=True)
 class ActivationRange:
-    """What the inputs of a linear layer are like at a length of the sequences."""
+    """What the inputs of a linear layer are like at a length of the sequences.
 
-    #: Name of the linear layer.
+    Attributes
+    ----------
+    layer : str
+        Name of the linear layer.
+    length : int
+        Tokens in a sequence.
+    maximum : float
+        Greatest magnitude.
+    mean_maximum : float
+        Mean over the sequences of the greatest magnitude in each.
+    rms : float
+        Root of the mean square.
+    """
+
     layer: str
-    #: Tokens in a sequence.
     length: int
-    #: Greatest magnitude.
     maximum: float
-    #: Mean over the sequences of the greatest magnitude in each.
     mean_maximum: float
-    #: Root of the mean square.
     rms: float
 
 

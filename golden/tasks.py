@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +58,17 @@ class Windows:
 class Row:
     """What a variant does to a model.
 
-    Parameters
+    Attributes
     ----------
     variant : Variant
+        How the model is quantized.
     error : LayerError
         The mean of all linear layers.
     layers : dict of name to LayerError
-        Of each of them, in order.
+        Of each of them, by its name, in order.
     scores : dict of float by name
-        ``cosine`` for encoders; ``perplexity`` and ``divergence`` for causal models, and with
-        questions ``accuracy`` and ``accuracy_per_character``.
+        ``cosine`` for encoders; ``perplexity`` and ``divergence`` (nats) for causal models, and
+        with questions ``accuracy`` and ``accuracy_per_character``.
     """
 
     variant: Variant
@@ -80,7 +81,7 @@ class Row:
 class Evaluation:
     """Variants of a quantized model side by side.
 
-    Parameters
+    Attributes
     ----------
     model : str
         Its name.
@@ -89,8 +90,14 @@ class Evaluation:
     full_precision : dict of float by name
         Scores of the model as it is.
     rows : sequence of Row
+        One for each variant.
     ranges : sequence of ActivationRange
         Ranges of activations by the length of sequences; empty if they were not asked for.
+
+    Raises
+    ------
+    ValueError
+        If a row lacks a score of full precision.
     """
 
     model: str
@@ -99,37 +106,10 @@ class Evaluation:
     rows: Sequence[Row]
     ranges: Sequence[ActivationRange]
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it as plain values; the fields of a variant are those of its row."""
-        content = asdict(self)
-        content["rows"] = [row.pop("variant") | row for row in content["rows"]]
-        return content
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Evaluation:
-        """What :meth:`to_json` has made plain.
-
-        Raises
-        ------
-        KeyError, TypeError
-            If it is something else.
-        """
-        return cls(
-            content["model"],
-            content["settings"],
-            content["full_precision"],
-            [_row_from_json(row) for row in content["rows"]],
-            [ActivationRange(**item) for item in content["ranges"]],
-        )
-
-
-def _row_from_json(content: Mapping[str, Any]) -> Row:
-    return Row(
-        Variant(**{field.name: content[field.name] for field in fields(Variant)}),
-        LayerError(**content["error"]),
-        {name: LayerError(**error) for name, error in content["layers"].items()},
-        content["scores"],
-    )
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if lacking := self.full_precision.keys() - row.scores.keys():
+                raise ValueError(f"every row must have the {min(lacking)} of full precision")
 
 
 def quantize(

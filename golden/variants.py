@@ -17,6 +17,11 @@ from dintmac.golden.recipe import Method, Recipe
 MAC_FORMATS = (INT8.name, *(dint(bits).name for bits in range(8, 2, -1)), INT4.name, FP4.name)
 
 
+def named_formats(names: Iterable[str]) -> list[str]:
+    """Names of formats, where ``macs`` has stood for all of :data:`MAC_FORMATS`."""
+    return [one for name in names for one in (MAC_FORMATS if name == "macs" else [name])]
+
+
 @dataclass(frozen=True)
 class Variant:
     """What differs between the rows of a table.

@@ -16,7 +16,7 @@ from dintmac.reports.labels import (
     times,
     times_of,
 )
-from dintmac.synth.ratios import Ratio, Variant
+from dintmac.synth.ratios import Ratio, Side
 from dintmac.synth.records import EXTRAPOLATED, FAR
 
 __all__ = [
@@ -226,15 +226,15 @@ def _missing(ratios: Sequence[Ratio]) -> str:
     return f"some architectures that are built were left out at {sizes(lacking, ratios)}"
 
 
-def _winners(variants: Sequence[Variant]) -> str:
+def _winners(sides: Sequence[Side]) -> str:
     """A sentence of what the best of a format is, unless that is one everywhere."""
-    names = list(dict.fromkeys(variant.architecture for variant in variants))
-    return f"The best {variants[0].format} is {listed(names, 'or')}." if len(names) > 1 else ""
+    names = list(dict.fromkeys(side.architecture for side in sides))
+    return f"The best {sides[0].format} is {listed(names, 'or')}." if len(names) > 1 else ""
 
 
-def _with_article(variants: Sequence[Variant]) -> str:
+def _with_article(sides: Sequence[Side]) -> str:
     """``INT8 booth``, or ``the best INT8`` if that is not one everywhere."""
-    name = _named(variants)
+    name = _named(sides)
     return f"the {name}" if name.startswith("best ") else name
 
 
@@ -242,7 +242,7 @@ def _capitalized(sentence: str) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
-def _named(variants: Sequence[Variant]) -> str:
-    architectures = {variant.architecture for variant in variants}
+def _named(sides: Sequence[Side]) -> str:
+    architectures = {side.architecture for side in sides}
     name = architectures.pop()
-    return f"best {variants[0].format}" if architectures else f"{variants[0].format} {name}"
+    return f"best {sides[0].format}" if architectures else f"{sides[0].format} {name}"

@@ -26,6 +26,7 @@ from dintmac.synth.records import Record
 __all__ = [
     "BOOTH",
     "element_table",
+    "energy_table",
     "fused_area_table",
     "fused_energy_table",
     "fused_surplus_table",
@@ -50,6 +51,10 @@ _PARTS = {
 #: 4-bit formats of ``fused``.
 _FUSED_FORMATS = ("dINT4", "INT4")
 
+#: Lanes and outputs.
+Size = tuple[int, int]
+_SIZE: Size = (16, 4)
+
 #: Cells by the name of their row.
 Column = dict[str, str]
 
@@ -66,7 +71,7 @@ def element_table(records: Iterable[Record], size: str, library: str) -> Table:
     head = f"{library}, {here[0].area_unit}/MAC"
     rows = [
         (
-            netlist(record),
+            netlist(record.configuration),
             number(_area(record)),
             *(number(_area(record, part)) for part in _PARTS),
             number(record.delay_ns),
@@ -75,6 +80,22 @@ def element_table(records: Iterable[Record], size: str, library: str) -> Table:
         for record in here
     ]
     return rows_table((head, "total", *_PARTS, "delay, ns", "fJ/MAC"), rows)
+
+
+def energy_table(records: Iterable[Record]) -> Table:
+    """Energies per MAC with their parts, in fJ, and glitch factors of all that have one."""
+    measured = [(r, r.power) for r in records if r.power is not None]
+    parts = list(dict.fromkeys(part for _, power in measured for part in power.split_fj))
+    rows = [
+        (
+            f"{r.library}, {short_title(r.configuration)}, {netlist(r.configuration)}",
+            energy_per_mac(power),
+            *(number(power.split_fj.get(part)) for part in parts),
+            number(power.glitch_factor),
+        )
+        for r, power in measured
+    ]
+    return rows_table(("", "fJ/MAC", *parts, "glitch factor"), rows)
 
 
 def overview_table(records: Iterable[Record], size: str, libraries: Sequence[str]) -> Table:
@@ -87,7 +108,7 @@ def overview_table(records: Iterable[Record], size: str, libraries: Sequence[str
     """
     columns = [
         {
-            netlist(r): f"{number(_area(r))} ({energy_per_mac(r.power)})"
+            netlist(r.configuration): f"{number(_area(r))} ({energy_per_mac(r.power)})"
             for r in _at(records, size, library)
         }
         for library in libraries
@@ -97,7 +118,7 @@ def overview_table(records: Iterable[Record], size: str, libraries: Sequence[str
 
 def size_table(ratios: Iterable[Ratio], size: str, libraries: Sequence[str]) -> Table:
     """Ratios at one size: folded Booth and the best INT8, and what denormals cost."""
-    here = [r for r in ratios if short_title(r.design, r.parameters) == size and r.delay_ns is None]
+    here = [r for r in ratios if short_title(r) == size and r.delay_ns is None]
     columns = [_ratio_column([r for r in here if r.library == library]) for library in libraries]
     return _beside(size, libraries, columns)
 
@@ -128,24 +149,29 @@ def reach_table(records: Iterable[Record], size: str, libraries: Sequence[str]) 
 
 
 def fused_area_table(
-    fused: Iterable[Record], elements: Iterable[Record], libraries: Sequence[str]
+    fused: Iterable[Record],
+    elements: Iterable[Record],
+    libraries: Sequence[str],
+    size: Size = _SIZE,
 ) -> Table:
     """Elements for two precisions against elements for one, in area.
 
     Parameters
     ----------
     fused : iterable of Record
-        Elements for two precisions of one size.
+        Elements for two precisions, with as many INT8 products.
     elements : iterable of Record
-        Processing elements of one size, with as many INT8 products.
+        Processing elements.
     libraries : sequence of str
+    size : (int, int)
+        Lanes and outputs of a processing element.
 
     Raises
     ------
     ValueError
         If one is missing in one of the libraries.
     """
-    columns = [_fused_areas(*_both(fused, elements, library)) for library in libraries]
+    columns = [_fused_areas(*_both(fused, elements, library, size)) for library in libraries]
     return _beside("", libraries, columns)
 
 
@@ -188,8 +214,7 @@ def _at(records: Iterable[Record], size: str, library: str) -> list[Record]:
     found = [
         r
         for r in records
-        if (short_title(r.design, r.parameters), r.library, r.target_delay_ns)
-        == (size, library, None)
+        if (short_title(r.configuration), r.library, r.target_delay_ns) == (size, library, None)
     ]
     if not found:
         raise ValueError(f"the report must have {size} in {library}")
@@ -197,31 +222,38 @@ def _at(records: Iterable[Record], size: str, library: str) -> list[Record]:
 
 
 def _both(
-    fused: Iterable[Record], elements: Iterable[Record], library: str
+    fused: Iterable[Record], elements: Iterable[Record], library: str, size: Size = _SIZE
 ) -> tuple[list[Record], list[Record]]:
-    """Elements for two precisions and for one, in one library."""
-    return _at(fused, "fused 32×4", library), _at(elements, "pe 16×4", library)
+    """Elements for two precisions and for one, of as many INT8 products, in one library."""
+    lanes, outputs = size
+    both = _at(fused, f"fused {2 * lanes}×{outputs}", library)
+    return both, _at(elements, f"pe {lanes}×{outputs}", library)
 
 
 def _only(records: Iterable[Record], format: str, architecture: str) -> Record:
     for record in records:
-        if (record.format, record.architecture) == (format, architecture):
+        if netlist(record.configuration) == f"{format} {architecture}":
             return record
     raise ValueError(f"the report must have {format} {architecture}")
 
 
 def _best(records: Iterable[Record], format: str, value: Callable[[Record], float]) -> Record:
-    of_format = [r for r in records if r.format == format]
+    of_format = [r for r in records if r.configuration.format == format]
     if not of_format:
         raise ValueError(f"the report must have {format}")
     return min(of_format, key=value)
+
+
+def _named(text: str, record: Record) -> str:
+    """A value, and the architecture that it is that of."""
+    return f"{text} {record.configuration.architecture}"
 
 
 def _area(record: Record, part: str = "") -> float:
     """Area, or a part of it, over the products of a cycle."""
     area = getattr(record.area_split, _PARTS[part]) if part else record.area
     if area is None:
-        raise ValueError(f"{netlist(record)} must have an area of {part}")
+        raise ValueError(f"{netlist(record.configuration)} must have an area of {part}")
     return float(area / record.products_per_cycle)
 
 
@@ -260,7 +292,7 @@ def _part_rows(records: Sequence[Record]) -> Iterable[Sequence[str]]:
         areas = [_area(record, part) for record in smallest]
         yield f"{library}, {part}", *map(number, areas), *_compared(areas)
     areas = [_area(record) for record in smallest]
-    totals = [f"{number(_area(record))} {record.architecture}" for record in smallest]
+    totals = [_named(number(_area(record)), record) for record in smallest]
     yield f"{library}, all", *totals, *_compared(areas)
 
 
@@ -297,10 +329,8 @@ def _fused_areas(fused: Sequence[Record], elements: Sequence[Record]) -> Column:
         name = f"{format} and INT8: area"
         cells |= {
             f"{name} ÷ INT8 {BOOTH}": times(area / booth.area),
-            f"{name} ÷ the smallest INT8": f"{times(area / int8.area)} {int8.architecture}",
-            f"{name} ÷ two of the smallest {format}": (
-                f"{times(area / (2 * alone.area))} {alone.architecture}"
-            ),
+            f"{name} ÷ the smallest INT8": _named(times(area / int8.area), int8),
+            f"{name} ÷ two of the smallest {format}": _named(times(area / (2 * alone.area)), alone),
             f"{format} throughput per area, INT8 {BOOTH} = 1": times(2 * booth.area / area),
         }
     return cells
@@ -322,6 +352,6 @@ def _fused_energies(fused: Sequence[Record], elements: Sequence[Record]) -> Colu
         cells[f"{format} and INT8: INT8 mode"] = energy_per_mac(element.power_int8)
     for format in (*_FUSED_FORMATS, "INT8"):
         alone = _best(elements, format, _energy)
-        energy = f"{energy_per_mac(alone.power)} {alone.architecture}"
+        energy = _named(energy_per_mac(alone.power), alone)
         cells[f"{format} alone, the lowest-energy element"] = energy
     return cells

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from dintmac.golden.files import Content, write_folder
 from dintmac.golden.slac import ActivationRange, growth
 from dintmac.golden.tasks import Evaluation, Row
+from dintmac.reports import documents
 from dintmac.reports.grouping import gathered, grouped
 from dintmac.reports.labels import DASH, plural, times
 from dintmac.reports.pages import plain_table, render_markdown
@@ -125,7 +125,7 @@ def write_evaluation(evaluation: Evaluation, folder: str | Path) -> str:
     if not evaluation.rows:
         raise ValueError("an evaluation must have at least one row")
     # The order of layers and settings is theirs: keys are not sorted.
-    text = json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = documents.to_text(evaluation, sort_keys=False)
     contents = {"evaluate.json": text} | _render(evaluation)
     write_folder(Path(folder), contents, [name for name in FILES if name not in contents])
     return text
@@ -141,10 +141,7 @@ def read_evaluation(path: str | Path) -> Evaluation:
     ValueError
         If it is no evaluation.
     """
-    try:
-        return Evaluation.from_json(json.loads(Path(path).read_text(encoding="utf-8-sig")))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} must be an evaluation: {error}") from error
+    return documents.read(path, Evaluation, "an evaluation")
 
 
 def summary(evaluation: Evaluation) -> str:

@@ -129,10 +129,12 @@ def fronts(records: Sequence[Record], evaluation: Evaluation) -> list[Front]:
     ValueError
         If they have no format in common.
     """
-    common = {r.format for r in records} & {row.variant.format for row in evaluation.rows}
+    measured = {r.configuration.format for r in records}
+    common = measured & {row.variant.format for row in evaluation.rows}
     if not common:
         raise ValueError("report and evaluation must have a format in common")
-    kept = [r for r in records if r.format in common and r.target_delay_ns is None]
+    smallest = [r for r in records if r.target_delay_ns is None]
+    kept = [r for r in smallest if r.configuration.format in common]
     rows = [row for row in evaluation.rows if row.variant.format in common]
     return [
         Front(place, scheme, metric, unit, measure, _points(best, group, _MEASURES[measure].loss))
@@ -200,8 +202,8 @@ def _best(
     records: Iterable[Record], value: Callable[[Record], float]
 ) -> dict[str, tuple[float, str]]:
     return {
-        format: min((value(r), r.architecture) for r in group)
-        for format, group in grouped(records, lambda r: r.format).items()
+        format: min((value(r), r.configuration.architecture) for r in group)
+        for format, group in grouped(records, lambda r: r.configuration.format).items()
     }
 
 
@@ -222,7 +224,7 @@ def _points(
 
 
 def _place(record: Record) -> str:
-    return f"{record.library}, {short_title(record.design, record.parameters)}"
+    return f"{record.library}, {short_title(record.configuration)}"
 
 
 def _scheme(row: Row) -> str:

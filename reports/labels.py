@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import TypeAlias
 
-from dintmac.synth.ratios import Ratio, Variant
-from dintmac.synth.records import PARALLEL, Power, Record
+from dintmac.synth.ratios import Ratio, Side
+from dintmac.synth.records import PARALLEL, Power, RecordedConfiguration
 
 __all__ = [
     "DASH",
@@ -24,41 +25,46 @@ __all__ = [
     "times_of",
 ]
 
+#: What has a design and its parameters.
+Sized: TypeAlias = RecordedConfiguration | Ratio
+
 #: Stands where there is no value.
 DASH = "—"
 
 _TITLES = {"mac": "MAC", "dot": "dot product", "pe": "processing element", "tile": "tile"}
 
 
-def design_title(design: str, parameters: Mapping[str, int]) -> str:
+def design_title(of: Sized) -> str:
     """A design and its sizes, such as ``dot product, 16 lanes, depth 4096``."""
+    parameters = of.parameters
     sizes = [plural(parameters[n], n.removesuffix("s")) for n in PARALLEL if n in parameters]
     others = [
         _option(name, value) for name, value in sorted(parameters.items()) if name not in PARALLEL
     ]
-    return ", ".join([_TITLES.get(design, design), *sizes, *others])
+    return ", ".join([_TITLES.get(of.design, of.design), *sizes, *others])
 
 
 def case(ratio: Ratio) -> str:
     """Where a ratio was measured, but for the library."""
-    title = design_title(ratio.design, ratio.parameters)
+    title = design_title(ratio)
     return title if ratio.delay_ns is None else f"{title}, {number(ratio.delay_ns)} ns"
 
 
-def short_title(design: str, parameters: Mapping[str, int]) -> str:
+def short_title(of: Sized) -> str:
     """A design and its sizes for a crowded axis, such as ``pe 16×4``; options by their names."""
+    parameters = of.parameters
     sizes = "×".join(str(parameters[name]) for name in PARALLEL if name in parameters)
     options = [
         _option(name, value)
         for name, value in sorted(parameters.items())
         if name not in (*PARALLEL, "depth")
     ]
-    return " ".join([design, *([sizes] if sizes else []), *options])
+    return " ".join([of.design, *([sizes] if sizes else []), *options])
 
 
 def short_case(ratio: Ratio) -> str:
     """Where a ratio was measured, for a crowded place, but for the library."""
-    title = short_title(ratio.design, ratio.parameters)
+    title = short_title(ratio)
     return title if ratio.delay_ns is None else f"{title}, {number(ratio.delay_ns)} ns"
 
 
@@ -68,7 +74,7 @@ def _option(name: str, value: int) -> str:
     return f"{name.replace('_', ' ')} {value}"
 
 
-def netlist(side: Record | Variant) -> str:
+def netlist(side: RecordedConfiguration | Side) -> str:
     """What a ratio is taken of, such as ``INT8 booth``."""
     return f"{side.format} {side.architecture}"
 

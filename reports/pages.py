@@ -10,17 +10,24 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dintmac.reports.tables import Table
 
-__all__ = ["escape_markdown", "markdown_table", "plain_table", "render_html", "render_markdown"]
+__all__ = [
+    "Verbatim",
+    "escape_markdown",
+    "markdown_table",
+    "plain_table",
+    "render_html",
+    "render_markdown",
+]
 
 
-class _Verbatim(str):
+class Verbatim(str):
     """Text that is markdown already."""
 
 
 def render_markdown(values: Mapping[str, Any], name: str = "report.md.jinja") -> str:
     """A markdown report by the name of its template; what the values say is escaped."""
     environment = _environment(finalize=escape_markdown)
-    environment.filters["verbatim"] = _Verbatim
+    environment.filters["verbatim"] = Verbatim
     template = environment.get_template(name)
     return template.render(values, markdown_table=markdown_table)
 
@@ -77,7 +84,7 @@ def _markdown_row(cells: Iterable[str]) -> str:
 
 def escape_markdown(text: object) -> str:
     """Text for markdown as it is to be read: on one line, without markup or HTML."""
-    if isinstance(text, _Verbatim):
+    if isinstance(text, Verbatim):
         return text
     line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\`*_\[\]|~#>])", r"\\\1", line)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+
+from msgspec import structs
 
 from dintmac.reports.comparisons import Comparison, metric_of
 from dintmac.reports.grouping import gathered, grouped
@@ -218,7 +220,7 @@ def _growth_panel(library: str, ratios: Sequence[Ratio]) -> GrowthPanel:
 
 
 def _place(ratio: Ratio) -> str:
-    return short_title(ratio.design, ratio.parameters)
+    return short_title(ratio)
 
 
 def _series(ratio: Ratio) -> str:
@@ -273,7 +275,9 @@ def _end_of_text(dot: Dot, left: float) -> float:
 def area_panels(records: Sequence[Record]) -> list[BarPanel]:
     """Areas per MAC of each format's smallest netlist: a panel for each library."""
     smallest = _best(records, lambda r: r.area)
-    splits = [(r, "", _scaled(asdict(r.area_split), r.products_per_cycle)) for r in smallest]
+    splits = [
+        (r, "", _scaled(structs.asdict(r.area_split), r.products_per_cycle)) for r in smallest
+    ]
     return [
         _bar_panel(library, f"area per MAC, {group[0][0].area_unit}", group, _AREAS)
         for library, group in grouped(splits, lambda item: item[0].library).items()
@@ -298,7 +302,12 @@ def _best(records: Sequence[Record], value: Callable[[Record], float]) -> list[R
     """Of each library, design, format and target delay the record of the least value."""
     groups = grouped(
         records,
-        lambda r: (r.library, design_title(r.design, r.parameters), r.format, r.target_delay_ns),
+        lambda r: (
+            r.library,
+            design_title(r.configuration),
+            r.configuration.format,
+            r.target_delay_ns,
+        ),
     )
     return [min(group, key=value) for group in groups.values()]
 
@@ -312,7 +321,7 @@ def _bar_panel(
     present = tuple(part for part in parts if any(part in split for *_, split in splits))
     bars = [
         Bar(
-            design_title(record.design, record.parameters),
+            design_title(record.configuration),
             _label(record) + mode,
             tuple(split.get(part, 0.0) for part in present),
         )
@@ -336,4 +345,5 @@ def _dot(comparison: Comparison, ratio: Ratio) -> Dot:
 
 def _label(record: Record) -> str:
     target = record.target_delay_ns
-    return netlist(record) if target is None else f"{netlist(record)}, {number(target)} ns"
+    name = netlist(record.configuration)
+    return name if target is None else f"{name}, {number(target)} ns"

@@ -1,4 +1,4 @@
-"""What README and docs quote of the published reports: blocks that are made from records alone.
+"""What README and docs quote: blocks that are made from published records, and from types.
 
     python -m dintmac.reports.quotes
 
@@ -31,6 +31,7 @@ from dintmac.reports.elements import (
     size_table,
 )
 from dintmac.reports.evaluation import read_evaluation
+from dintmac.reports.fields import field_tables
 from dintmac.reports.front import Front, front_tables, fronts
 from dintmac.reports.labels import DASH, change, listed
 from dintmac.reports.pages import escape_markdown, markdown_table
@@ -211,6 +212,8 @@ BLOCKS: Mapping[str, Callable[[Published], str | Table]] = {
     "methods": lambda p: method_table(p.methods),
     "recipes": lambda p: recipe_table(p.recipes["rows"]),
     "claims": lambda p: claim_table(p.recipes["claims"]),
+    "fields of report.json": lambda p: field_tables(Report),
+    "fields of evaluate.json": lambda p: field_tables(Evaluation),
 }
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from dintmac.golden.files import Content, write_folder
+from dintmac.reports import documents
 from dintmac.reports.comparisons import (
     AREA_SCOPE,
     EXTRAPOLATION,
@@ -33,13 +34,12 @@ from dintmac.reports.panels import (
     ratio_panels,
 )
 from dintmac.reports.plots import darkened, draw
-from dintmac.reports.schema import check_type
 from dintmac.reports.tables import architecture_table, baseline_tables, library_table, ratio_table
 from dintmac.synth.cache import Cache, CacheError, key_of
-from dintmac.synth.ratios import Ratio, Variant
-from dintmac.synth.records import PARALLEL, Record
+from dintmac.synth.ratios import Ratio
+from dintmac.synth.records import Record, Stored
 
-__all__ = ["FILES", "Report", "read_report", "summary", "write_report"]
+__all__ = ["FILES", "Report", "read_report", "report_text", "summary", "write_report"]
 
 #: Files of a report; there is no picture of what was not measured.
 FILES = (
@@ -53,70 +53,62 @@ FILES = (
 )
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(Stored, frozen=True):
     """What ``report.json`` holds.
 
     Attributes
     ----------
     records : one or more Record
         One for each netlist measured; tables and plots keep their order.
-    ratios : sequence of Ratio
-        Ratios between them.
+    ratios : list of Ratio
+        Ratios between them; may be empty.
     tools : dict of str to str
         Versions of the tools that measured, by name.
     """
 
-    records: Sequence[Record]
-    ratios: Sequence[Ratio]
-    tools: Mapping[str, str]
+    records: Annotated[list[Record], Meta(min_length=1)]
+    ratios: list[Ratio]
+    tools: dict[str, str]
 
 
-def write_report(
-    records: Sequence[Record],
-    ratios: Sequence[Ratio],
-    tools: Mapping[str, str],
-    folder: str | Path,
-) -> str:
-    """Write a report's files into a folder, all or nothing.
-
-    The same arguments give the same bytes. Other files in the folder are left alone.
-
-    Parameters
-    ----------
-    records : one or more Record
-        One for each netlist measured; tables and plots keep their order.
-    ratios : sequence of Ratio
-        Ratios between them; may be empty.
-    tools : dict of str to str
-        Versions of the tools that measured, by name.
-    folder : path
-        Made if it does not exist.
-
-    Returns
-    -------
-    str, the text of ``report.json``.
+def report_text(report: Report) -> str:
+    """The text of ``report.json``; keys are sorted.
 
     Raises
     ------
     ValueError
-        If there are no records, or ``folder`` is a file.
+        If a number is not finite.
+    """
+    return documents.to_text(report, sort_keys=True)
+
+
+def write_report(report: Report, folder: str | Path) -> None:
+    """Write a report's files into a folder, all or nothing.
+
+    The same report gives the same bytes. Other files in the folder are left alone.
+
+    Parameters
+    ----------
+    report : Report
+        With one or more records.
+    folder : path
+        Made if it does not exist.
+
+    Raises
+    ------
+    ValueError
+        If there are no records, a number is not finite, or ``folder`` is a file.
     OSError
         If the files cannot be written.
     """
-    if not records:
+    if not report.records:
         raise ValueError("a report must have at least one record")
-    report = Report(records, ratios, tools)
-    text = _to_json(report)
-    contents = {"report.json": text} | _render(report)
+    contents = {"report.json": report_text(report)} | _render(report)
     write_folder(Path(folder), contents, [name for name in FILES if name not in contents])
-    return text
 
 
 def read_report(path: str | Path) -> Report:
-    """Read a ``report.json``.
-
-    ``write_report(report.records, report.ratios, report.tools, folder)`` renders it again.
+    """Read a ``report.json``; :func:`write_report` renders it again.
 
     Raises
     ------
@@ -125,80 +117,15 @@ def read_report(path: str | Path) -> Report:
     ValueError
         If it is not a report.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise ValueError(f"{path} must be JSON in UTF-8: {error}") from error
-    try:
-        return _from_json(content)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} must be a report, but {error}") from error
+    return documents.read(path, Report, "a report")
 
 
-def summary(folder: str | Path) -> str:
-    """What the report in a folder says, in short, as text for a terminal.
-
-    Raises
-    ------
-    OSError, ValueError
-        As :func:`read_report`.
-    """
-    report = read_report(Path(folder) / "report.json")
+def summary(report: Report) -> str:
+    """What a report says, in short, as text for a terminal."""
     comparisons = compare(report.ratios)
     tables = [f"{table.title}\n{plain_table(table)}" for table in map(ratio_table, comparisons)]
     paragraphs = [textwrap.fill(text, 92) for text in conclusion(comparisons)]
-    checks = f"{_checks(report.records)}. Written to {folder}: report.html has it all."
-    return "\n\n".join([*tables, *paragraphs, checks])
-
-
-def _to_json(report: Report) -> str:
-    content = {
-        "records": [record.to_json() for record in report.records],
-        "ratios": [ratio.to_json() for ratio in report.ratios],
-        "tools": dict(report.tools),
-    }
-    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return text + "\n"
-
-
-def _from_json(content: Any) -> Report:
-    if not isinstance(content, dict) or content.keys() != {"records", "ratios", "tools"}:
-        raise ValueError("it must be one object with records, ratios and tools")
-    if not isinstance(content["records"], list) or not isinstance(content["ratios"], list):
-        raise ValueError("records and ratios must be lists")
-    report = Report(
-        [Record.from_json(values) for values in content["records"]],
-        [_ratio_from_json(values) for values in content["ratios"]],
-        content["tools"],
-    )
-    for i, record in enumerate(report.records):
-        check_type(f"records[{i}]", record, Record)
-        _check_positive(f"records[{i}].area", record.area)
-        for name, size in record.parameters.items():
-            if name in PARALLEL:
-                _check_positive(f"records[{i}].parameters.{name}", size)
-    for i, ratio in enumerate(report.ratios):
-        check_type(f"ratios[{i}]", ratio, Ratio)
-        _check_positive(f"ratios[{i}].ratio", ratio.ratio)
-        for name, architectures in (("compared", ratio.compared), ("missing", ratio.missing)):
-            if architectures.keys() != {ratio.baseline.format, ratio.candidate.format}:
-                raise ValueError(f"ratios[{i}].{name} must have the formats of both sides")
-    check_type("tools", report.tools, dict[str, str])
-    return report
-
-
-def _ratio_from_json(values: Any) -> Ratio:
-    try:
-        sides = {side: Variant(**values[side]) for side in ("baseline", "candidate")}
-        return Ratio(**(values | sides))
-    except (KeyError, TypeError):
-        names = ", ".join(Ratio.__dataclass_fields__)
-        raise ValueError(f"a ratio must have exactly the fields {names}") from None
-
-
-def _check_positive(name: str, value: float) -> None:
-    if value <= 0:
-        raise ValueError(f"{name} must be positive, not {value!r}")
+    return "\n\n".join([*tables, *paragraphs, f"{_checks(report.records)}."])
 
 
 def _render(report: Report) -> dict[str, Content]:
@@ -212,7 +139,7 @@ def _render(report: Report) -> dict[str, Content]:
         "energies": energy_panels(report.records),
     }
     values = {
-        "formats": listed(dict.fromkeys(r.format for r in report.records)),
+        "formats": listed(dict.fromkeys(r.configuration.format for r in report.records)),
         "command": "dintmac report",
         "conclusion": conclusion(comparisons),
         "highlights": [_highlight(c) for c in comparisons],
@@ -320,7 +247,7 @@ def _extrapolation(records: Sequence[Record]) -> list[tuple[str, str]]:
         (record.library, power.beyond_tables)
         for record in records
         for power in (record.power, record.power_int8)
-        if power is not None and power.is_extrapolated
+        if power is not None and power.beyond_tables is not None and power.is_extrapolated
     ]
     if not beyond:
         return []
@@ -343,5 +270,5 @@ def _target(record: Record) -> str:
 
 def _checks(records: Sequence[Record]) -> str:
     """How many netlists were checked, and how."""
-    counts = Counter(record.checked for record in records)
+    counts = Counter(record.check.method for record in records)
     return ", ".join(f"{plural(n, 'netlist')} {how}" for how, n in counts.items())

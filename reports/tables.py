@@ -19,7 +19,7 @@ from dintmac.reports.labels import (
     times_of,
 )
 from dintmac.synth.curves import throughput_per_area
-from dintmac.synth.ratios import Ratio, Variant
+from dintmac.synth.ratios import Ratio, Side
 from dintmac.synth.records import Record
 
 __all__ = [
@@ -60,7 +60,7 @@ def library_table(records: Sequence[Record], ratios: Sequence[Ratio]) -> Table:
     ratios : sequence of Ratio
         Printed in the rows of their candidates, each with the name of its baseline.
     """
-    groups = grouped(records, lambda r: design_title(r.design, r.parameters))
+    groups = grouped(records, lambda r: design_title(r.configuration))
     columns = (
         ("format", False),
         ("architecture", False),
@@ -188,8 +188,8 @@ def _by_library(title: str, lead: str, cells: Mapping[tuple[str, str, str], str]
 def _cells(record: Record, ratios: Sequence[Ratio]) -> tuple[str, ...]:
     split = record.area_split
     return (
-        record.format,
-        record.architecture,
+        record.configuration.format,
+        record.configuration.architecture,
         number(record.area),
         number(record.area / record.products_per_cycle),
         number(split.registers),
@@ -202,7 +202,7 @@ def _cells(record: Record, ratios: Sequence[Ratio]) -> tuple[str, ...]:
         number(_throughput(record)),
         _energies(record),
         _ratios(record, ratios),
-        _check(record),
+        record.check.method,
         f"{record.check.vectors:,}",
     )
 
@@ -224,8 +224,9 @@ def _energies(record: Record) -> str:
 
 def _ratios(record: Record, ratios: Sequence[Ratio]) -> str:
     """Ratios of which a record is the candidate, each with its strongest baseline."""
-    here = (record.library, record.design, record.parameters, record.target_delay_ns)
-    side = Variant(record.format, record.architecture)
+    of = record.configuration
+    here = (record.library, of.design, of.parameters, record.target_delay_ns)
+    side = Side(of.format, of.architecture)
     texts = [
         _spaced(times_of(r), netlist(r.baseline), "" if r.metric == "area" else f"({r.metric})")
         for r in ratios
@@ -234,12 +235,6 @@ def _ratios(record: Record, ratios: Sequence[Ratio]) -> str:
         and r.strongest
     ]
     return "; ".join(texts) or DASH
-
-
-def _check(record: Record) -> str:
-    """How a netlist was checked."""
-    method = record.check.method
-    return _spaced(record.checked, "" if method == record.checked else f"({method})")
 
 
 def _spaced(*texts: str) -> str:

@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from dintmac.golden.formats import INT8
 from dintmac.golden.workload import Workload
 from dintmac.hdl.designs import Configuration
@@ -24,7 +26,7 @@ from dintmac.synth.check import CheckError, check
 from dintmac.synth.energy import measure_energy
 from dintmac.synth.liberty import Library, LibraryError
 from dintmac.synth.netlist import Netlist
-from dintmac.synth.records import AreaSplit, Power, Record
+from dintmac.synth.records import AreaSplit, Power, Record, RecordedConfiguration
 from dintmac.synth.stimuli import measurable
 from dintmac.synth.synthesis import Mapped, recipe_sources, synthesize
 from dintmac.synth.targets import synthesize_within
@@ -87,7 +89,9 @@ def measure(
         workloads = _workloads(configuration, data)
         cells = _cells_of(library, store)
         record = _measure(configuration, library, cells, target_delay_ns, workloads)
-        store.store(_key(configuration, library, target_delay_ns, workloads), record.to_json())
+        store.store(
+            _key(configuration, library, target_delay_ns, workloads), msgspec.to_builtins(record)
+        )
     return record
 
 
@@ -105,8 +109,8 @@ def cached(
     if stored is None:
         return None
     try:
-        return Record.from_json(stored)
-    except ValueError:
+        return msgspec.convert(stored, Record)
+    except msgspec.ValidationError:
         return None
 
 
@@ -275,10 +279,7 @@ def _measure(
         _energy(mapped, configuration, library, cells, workload) for workload in workloads
     )
     return Record(
-        design=configuration.design,
-        format=configuration.format.name,
-        architecture=configuration.architecture,
-        parameters=dict(configuration.parameters),
+        configuration=RecordedConfiguration.of(configuration),
         library=library.name,
         recipe="area" if target_delay_ns is None else "delay",
         target_delay_ns=target_delay_ns,
@@ -293,7 +294,6 @@ def _measure(
         power=power,
         power_int8=power_int8,
         power_missing=power_missing,
-        checked=checked.method,
         check=checked,
         tools=tools(),
         inputs_sha256=key_of(

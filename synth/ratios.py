@@ -3,55 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TypeVar
 
 from dintmac.golden.formats import parse
 from dintmac.hdl.designs import built_architectures
-from dintmac.synth.records import Record
+from dintmac.synth.records import Positive, Record, Stored
 
-__all__ = ["Ratio", "Variant", "ratios_of"]
+__all__ = ["Ratio", "Side", "ratios_of"]
+
+Key = TypeVar("Key", bound=Hashable)
 
 #: Weight formats that are compared: baseline and candidate.
 _PAIRS = (("INT8", "INT4"), ("INT8", "dINT4"), ("INT4", "dINT4"))
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One side of a comparison."""
+class Side(Stored, frozen=True):
+    """One side of a comparison.
+
+    Attributes
+    ----------
+    format : str
+        Weight format.
+    architecture : str
+        How products are made.
+    """
 
     format: str
     architecture: str
 
 
-@dataclass(frozen=True)
-class Ratio:
+class Ratio(Stored, frozen=True, kw_only=True):
     """How many times more the baseline takes than the candidate, at equal function.
 
     Attributes
     ----------
     design : str
+        Name of the design of both sides.
     parameters : dict of str to int
+        Its sizes and options.
     library : str
+        Name of the library of both sides.
     metric : str
         ``area``, or ``energy`` for each multiply-accumulate operation.
     delay_ns : float or None
-        The delay that both sides keep, and so the throughput that both have; None: no delay was
+        The delay that both sides keep, and so the throughput that both have; null: no delay was
         asked for.
-    baseline : Variant
+    baseline : Side
         Every architecture of its format stands as one.
-    candidate : Variant
+    candidate : Side
         That of the least area or energy of its format.
     strongest : bool
         Whether the baseline is that of the least area or energy of its format, so that no other
         that was measured would give a lower ratio.
     ratio : float
-    compared, missing : dict of str to list of str
-        For either format the architectures among which the least was looked for, and those that
-        the design is built in besides.
+        Value of the baseline over that of the candidate.
+    compared : dict of str to list of str
+        For either format the architectures among which the least was looked for.
+    missing : dict of str to list of str
+        For either format the architectures that the design is built in besides.
     extrapolated : bool
-        Whether much of either energy is read far beyond the library's tables
-        (:class:`dintmac.synth.records.BeyondTables`).
+        Whether much of either energy is read far beyond the library's tables; false for areas.
+
+    Raises
+    ------
+    ValueError
+        If ``compared`` or ``missing`` is not of the formats of both sides.
     """
 
     design: str
@@ -59,17 +75,19 @@ class Ratio:
     library: str
     metric: str
     delay_ns: float | None
-    baseline: Variant
-    candidate: Variant
+    baseline: Side
+    candidate: Side
     strongest: bool
-    ratio: float
+    ratio: Positive
     compared: dict[str, list[str]]
     missing: dict[str, list[str]]
     extrapolated: bool
 
-    def to_json(self) -> dict[str, Any]:
-        """The ratio as JSON values."""
-        return asdict(self)
+    def __post_init__(self) -> None:
+        formats = {self.baseline.format, self.candidate.format}
+        for name, architectures in (("compared", self.compared), ("missing", self.missing)):
+            if architectures.keys() != formats:
+                raise ValueError(f"{name} must have the formats of both sides")
 
 
 def ratios_of(records: Iterable[Record]) -> list[Ratio]:
@@ -81,8 +99,13 @@ def ratios_of(records: Iterable[Record]) -> list[Ratio]:
     keep it. Energies are compared on the same data. The order is that in which designs and
     libraries first occur.
     """
-    groups = _grouped(records, lambda r: (r.library, r.design, frozenset(r.parameters.items())))
-    return [ratio for group in groups for ratio in _ratios(group)]
+    return [ratio for group in _grouped(records, _place) for ratio in _ratios(group)]
+
+
+def _place(record: Record) -> Hashable:
+    """What both sides of a ratio have in common."""
+    configuration = record.configuration
+    return record.library, configuration.design, frozenset(configuration.parameters.items())
 
 
 def _ratios(group: Sequence[Record]) -> Iterable[Ratio]:
@@ -109,27 +132,32 @@ def _compared(
     What is ``excluded`` was tried as well, and did not keep the delay.
     """
     tried = _tried([*records, *excluded])
-    best = _best(records, value, lambda r: r.format)
-    variants = _best(records, value, lambda r: Variant(r.format, r.architecture))
+    best = _best(records, value, lambda r: r.configuration.format)
+    sides = _best(records, value, _side)
     for baseline_format, candidate_format in _PAIRS:
         if not {baseline_format, candidate_format} <= best.keys():
             continue
         candidate = best[candidate_format]
+        configuration = candidate.configuration
         compared = {name: tried[name] for name in (baseline_format, candidate_format)}
         missing = {
-            name: [a for a in built_architectures(candidate.design, parse(name)) if a not in names]
+            name: [
+                architecture
+                for architecture in built_architectures(configuration.design, parse(name))
+                if architecture not in names
+            ]
             for name, names in compared.items()
         }
-        for baseline in variants.values():
-            if baseline.format == baseline_format:
+        for side, baseline in sides.items():
+            if side.format == baseline_format:
                 yield Ratio(
-                    design=candidate.design,
-                    parameters=candidate.parameters,
+                    design=configuration.design,
+                    parameters=configuration.parameters,
                     library=candidate.library,
                     metric=metric,
                     delay_ns=delay,
-                    baseline=Variant(baseline.format, baseline.architecture),
-                    candidate=Variant(candidate.format, candidate.architecture),
+                    baseline=side,
+                    candidate=_side(candidate),
                     strongest=baseline is best[baseline_format],
                     ratio=value(baseline) / value(candidate),
                     compared=compared,
@@ -138,21 +166,26 @@ def _compared(
                 )
 
 
+def _side(record: Record) -> Side:
+    return Side(record.configuration.format, record.configuration.architecture)
+
+
 def _tried(records: Iterable[Record]) -> dict[str, list[str]]:
     """Architectures by format."""
     tried: dict[str, list[str]] = {}
     for record in records:
-        names = tried.setdefault(record.format, [])
-        if record.architecture not in names:
-            names.append(record.architecture)
+        side = _side(record)
+        names = tried.setdefault(side.format, [])
+        if side.architecture not in names:
+            names.append(side.architecture)
     return tried
 
 
 def _best(
-    records: Iterable[Record], value: Callable[[Record], float], key: Callable[[Record], Hashable]
-) -> dict[Hashable, Record]:
+    records: Iterable[Record], value: Callable[[Record], float], key: Callable[[Record], Key]
+) -> dict[Key, Record]:
     """The record of the least value for each key."""
-    best: dict[Hashable, Record] = {}
+    best: dict[Key, Record] = {}
     for record in records:
         other = best.setdefault(key(record), record)
         if value(record) < value(other):

@@ -1,11 +1,15 @@
-"""Records of measured netlists, and the ratios that follow from them."""
+"""Records of measured netlists."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from dintmac.golden.formats import parse
+from dintmac.hdl.designs import Configuration
 
 __all__ = [
     "EXTRAPOLATED",
@@ -15,10 +19,16 @@ __all__ = [
     "BeyondTables",
     "Check",
     "CriticalPath",
+    "Positive",
     "Power",
     "Record",
+    "RecordedConfiguration",
+    "Stored",
     "products_of",
 ]
+
+#: What is measured is more than nothing.
+Positive = Annotated[float, Meta(gt=0)]
 
 #: A table is read *far* beyond its end at more than so many times the last entry of an axis.
 FAR = 2.0
@@ -35,8 +45,67 @@ def products_of(parameters: Mapping[str, int]) -> int:
     return math.prod(parameters.get(name, 1) for name in PARALLEL)
 
 
-@dataclass(frozen=True)
-class Check:
+class Stored(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What stands in ``report.json``: read strictly, and without fields that have a default."""
+
+
+class RecordedConfiguration(Stored, frozen=True):
+    """A configuration as a record holds it: names and numbers alone.
+
+    A report can so be read where its design, format or architecture is not known.
+
+    Attributes
+    ----------
+    design : str
+        Name of the design, such as ``pe``.
+    format : str
+        Weight format, such as ``INT8``, ``dINT4`` or ``FP4``.
+    architecture : str
+        How products are made, such as ``nr4sd``.
+    parameters : dict of str to int
+        Sizes: ``depth``, and ``lanes``, ``outputs``, ``rows``, ``columns`` as the design has them,
+        and options that are not at their defaults.
+
+    Raises
+    ------
+    ValueError
+        If one of :data:`PARALLEL` is not positive.
+    """
+
+    design: str
+    format: str
+    architecture: str
+    parameters: dict[str, int]
+
+    def __post_init__(self) -> None:
+        for name in PARALLEL:
+            if (size := self.parameters.get(name, 1)) < 1:
+                raise ValueError(f"{name} must be positive, not {size}")
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> RecordedConfiguration:
+        """What a record holds of a configuration."""
+        return cls(
+            configuration.design,
+            configuration.format.name,
+            configuration.architecture,
+            dict(configuration.parameters),
+        )
+
+    def configuration(self) -> Configuration:
+        """The configuration itself.
+
+        Raises
+        ------
+        ValueError
+            If the design, the format, the architecture or a parameter is not known.
+        """
+        return Configuration(
+            self.design, parse(self.format), self.architecture, dict(self.parameters)
+        )
+
+
+class Check(Stored, frozen=True):
     """How a netlist was checked.
 
     Attributes
@@ -54,8 +123,7 @@ class Check:
     cycles: int
 
 
-@dataclass(frozen=True)
-class AreaSplit:
+class AreaSplit(Stored, frozen=True):
     """Parts of an area, in its unit; they add up to it.
 
     Attributes
@@ -63,7 +131,7 @@ class AreaSplit:
     registers : float
         Flip-flops and clock gates.
     products : float or None
-        Logic that makes partial products. None where it is not a module of its own, as in
+        Logic that makes partial products. Null where it is not a module of its own, as in
         behavioural architectures and where a netlist is one module: ``accumulation`` then covers
         both, and in a single module ``control`` as well.
     accumulation : float
@@ -78,8 +146,7 @@ class AreaSplit:
     control: float
 
 
-@dataclass(frozen=True)
-class BeyondTables:
+class BeyondTables(Stored, frozen=True):
     """What of an energy is read far beyond the tables of the library's ``internal_power``.
 
     Far is at a slew or load of more than :data:`FAR` times the last entry of the axis.
@@ -104,8 +171,7 @@ class BeyondTables:
         return max(self.arcs, self.energy) > EXTRAPOLATED
 
 
-@dataclass(frozen=True)
-class Power:
+class Power(Stored, frozen=True):
     """Energy of a netlist at work (docs/energy.md).
 
     Attributes
@@ -114,10 +180,12 @@ class Power:
         Energy of a cycle over the multiply-accumulate operations of a cycle, leakage included.
     split_fj : dict of str to float or None
         Its parts, which add up to it: ``clock``, ``registers``, ``products``, ``accumulation``,
-        ``control``, ``inputs`` and ``leakage``. ``products`` is None where they are not a module
+        ``control``, ``inputs`` and ``leakage``. ``products`` is null where they are not a module
         of their own: ``accumulation`` then covers both.
-    data, data_sha256 : str
-        Source and hash of the workload.
+    data : str
+        Source of the workload.
+    data_sha256 : str
+        Hash of the workload.
     macs : int
         Multiply-accumulate operations of a cycle.
     cycles : int
@@ -130,8 +198,8 @@ class Power:
         Transitions of the outputs of logic over those that remain without glitches.
     step_ps : float
         Resolution of the timed simulation.
-    beyond_tables : BeyondTables
-        What of it is read far beyond the library's tables.
+    beyond_tables : BeyondTables or None
+        What of it is read far beyond the library's tables; null: not determined.
     """
 
     energy_per_mac_fj: float
@@ -144,22 +212,24 @@ class Power:
     voltage: float
     glitch_factor: float
     step_ps: float
-    beyond_tables: BeyondTables
+    #: Null in published reports that are yet to be measured again.
+    beyond_tables: BeyondTables | None
 
     @property
     def is_extrapolated(self) -> bool:
         """Whether much is read far beyond the library's tables."""
-        return self.beyond_tables.is_extrapolated
+        return self.beyond_tables is not None and self.beyond_tables.is_extrapolated
 
 
-@dataclass(frozen=True)
-class CriticalPath:
+class CriticalPath(Stored, frozen=True):
     """The path that sets a delay.
 
     Attributes
     ----------
-    start, end : str
-        Registers, by their names in the design, or ports.
+    start : str
+        Where it begins: a register, by its name in the design, or a port.
+    end : str
+        Where it ends.
     cells : int
         Cells of logic between them.
     """
@@ -169,54 +239,54 @@ class CriticalPath:
     cells: int
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(Stored, frozen=True, kw_only=True):
     """One measured netlist.
 
     Attributes
     ----------
-    design, format, architecture : str
-    parameters : dict of str to int
-    library, recipe : str
+    configuration : RecordedConfiguration
+        The hardware.
+    library : str
+        Name of the Liberty library.
+    recipe : str
+        Name of the synthesis recipe: ``area`` or ``delay``.
     target_delay_ns : float or None
-        The clock period that synthesis aimed at; None: mapped for the smallest area.
+        The clock period that synthesis aimed at; null: mapped for the smallest area.
     area : float
         Sum of the areas of all cells.
     area_unit : str
-        ``GE`` or ``µm²``.
+        ``GE`` (the area of a NAND2) or ``µm²``.
     area_split : AreaSplit
+        Where the area goes.
     cells : dict of str to int
         Instances of each cell of the library.
     flip_flops : int
+        Bits of state.
     delay_ns : float or None
-        The shortest clock period; None: not measured.
+        The shortest clock period; null: not measured.
     critical_path : CriticalPath or None
-        What sets the delay; None: not measured.
+        What sets the delay; null: not measured.
     delay_missing : str
         Why there is no delay; empty where there is one.
     power : Power or None
-        None: not measured.
+        Energy at work; null: not measured.
     power_int8 : Power or None
-        Of ``fused`` in INT8 mode, where ``power`` is that of 4-bit weights; None for all others.
-    checked : str
-        ``equivalent``, ``simulated`` or ``unchecked``.
+        Of ``fused`` in INT8 mode, where ``power`` is that of 4-bit weights; absent for all others.
+    power_missing : str
+        Why there is no power; absent where there is one.
     check : Check
+        How the netlist was checked.
     tools : dict of str to str
-        Versions.
+        Versions of the tools that made this netlist.
     inputs_sha256 : str
         Hash of Verilog, recipe, library and tools.
-    power_missing : str
-        Why there is no power; empty where there is one.
     """
 
-    design: str
-    format: str
-    architecture: str
-    parameters: dict[str, int]
+    configuration: RecordedConfiguration
     library: str
     recipe: str
     target_delay_ns: float | None
-    area: float
+    area: Positive
     area_unit: str
     area_split: AreaSplit
     cells: dict[str, int]
@@ -225,51 +295,13 @@ class Record:
     critical_path: CriticalPath | None
     delay_missing: str
     power: Power | None
-    checked: str
+    power_int8: Power | None = None
+    power_missing: str = ""
     check: Check
     tools: dict[str, str]
     inputs_sha256: str
-    power_int8: Power | None = None
-    power_missing: str = ""
 
     @property
     def products_per_cycle(self) -> int:
         """How many MACs the design counts as."""
-        return products_of(self.parameters)
-
-    def to_json(self) -> dict[str, Any]:
-        """The record as JSON values; without ``power_int8`` and ``power_missing`` if empty."""
-        values = asdict(self)
-        for name in ("power_int8", "power_missing"):
-            if not values[name]:
-                del values[name]
-        return values
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Record:
-        """The record that :meth:`to_json` made.
-
-        Raises
-        ------
-        ValueError
-            If fields are missing or unknown.
-        """
-        try:
-            path = values["critical_path"]
-            parts = {
-                "area_split": AreaSplit(**values["area_split"]),
-                "check": Check(**values["check"]),
-                "critical_path": None if path is None else CriticalPath(**path),
-                "power": _power(values["power"]),
-                "power_int8": _power(values.get("power_int8")),
-            }
-            return cls(**{**values, **parts})
-        except (KeyError, TypeError):
-            names = ", ".join(field.name for field in fields(cls))
-            raise ValueError(f"a record must have exactly the fields {names}") from None
-
-
-def _power(values: dict[str, Any] | None) -> Power | None:
-    if values is None:
-        return None
-    return Power(**{**values, "beyond_tables": BeyondTables(**values["beyond_tables"])})
+        return products_of(self.configuration.parameters)

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dintmac.golden.formats import DINT4, INT4, Format
 from dintmac.hdl.architectures import Architecture, architectures_of
 from dintmac.hdl.designs import DESIGNS, RESIDENT, Configuration
+from dintmac.synth.liberty import Library
 from dintmac.synth.records import products_of
+from dintmac.synth.timing import has_delays
 
-__all__ = ["CONTENDERS", "OUTCLASSED", "contenders", "selected"]
+__all__ = ["CONTENDERS", "OUTCLASSED", "contenders", "jobs_of", "selected"]
 
 #: Architectures that are smallest in the bundled library, in one of the formats. A tile, whose area
 #: is that of its elements, has none.
@@ -58,7 +60,7 @@ def selected(
     -------
     list of Configuration, by design and number of products.
     """
-    names = [design for design in DESIGNS if design != "fused"] if designs is None else designs
+    names = [d for d in DESIGNS if d != "fused"] if designs is None else dict.fromkeys(designs)
     configurations = [
         Configuration(design, format, architecture.name)
         for design in names
@@ -93,6 +95,43 @@ def contenders(
         configuration
         for configuration in selected(designs or list(CONTENDERS), formats, behavioural=behavioural)
         if _can_be_smallest(configuration)
+    ]
+
+
+def jobs_of(
+    configurations: Sequence[Configuration],
+    libraries: Sequence[Library],
+    target_delays_ns: Sequence[float] = (),
+) -> list[tuple[Configuration, Library, float | None]]:
+    """All configurations in all libraries, for the smallest area and, with delays, for targets.
+
+    Parameters
+    ----------
+    configurations : sequence of Configuration
+    libraries : sequence of Library
+    target_delays_ns : sequence of float
+        Clock periods; a library without delays does not take part in them.
+
+    Returns
+    -------
+    list of (Configuration, Library, target_delay_ns), by library, configuration and target.
+
+    Raises
+    ------
+    ValueError
+        If there are targets, but no library states delays.
+    """
+    if target_delays_ns and not any(map(has_delays, libraries)):
+        names = ", ".join(library.name for library in libraries)
+        raise ValueError(
+            f"target delay must go with a library that states delays, but {names} does not"
+        )
+    targets = [None, *dict.fromkeys(target_delays_ns)]
+    return [
+        (configuration, library, target)
+        for library in libraries
+        for configuration in configurations
+        for target in (targets if has_delays(library) else [None])
     ]
 
 

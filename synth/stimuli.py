@@ -19,8 +19,9 @@ as the whole.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,18 @@ from numpy.typing import NDArray
 
 from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.golden.formats import INT8, Format
-from dintmac.golden.workload import Workload, quantized
+from dintmac.golden.workload import Workload, load, quantized
 from dintmac.hdl.designs import Configuration
 
-__all__ = ["VECTORS", "Inputs", "Stimulus", "gaussian", "measurable", "stimulus"]
+__all__ = [
+    "VECTORS",
+    "Inputs",
+    "Stimulus",
+    "gaussian",
+    "measurable",
+    "stimulus",
+    "workloads_of",
+]
 
 #: Vectors that a processing element multiplies with one set of weights.
 VECTORS = 128
@@ -49,6 +58,31 @@ def gaussian(format: Format) -> Workload:
     tokens, depth, outputs = _SHAPE
     activations, weights = rng.normal(size=(tokens, depth)), rng.normal(size=(outputs, depth))
     return quantized(activations, weights, format, "gaussian")
+
+
+def workloads_of(paths: Sequence[Path], formats: Iterable[Format]) -> dict[str, Workload]:
+    """Workloads by the name of their format: those of files, or Gaussian ones if there are none.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a file is no workload, two are of one format, or one is of a format that is neither
+        among ``formats`` nor INT8, which is a mode of ``fused`` as well.
+    """
+    if not paths:
+        return {format.name: gaussian(format) for format in formats}
+    measured = {INT8.name, *(format.name for format in formats)}
+    found: dict[str, Path] = {}
+    data: dict[str, Workload] = {}
+    for path in paths:
+        workload = load(path)
+        name = workload.format.name
+        if name not in measured:
+            raise ValueError(f"workload {path} is of {name}, which is not measured")
+        if name in found:
+            raise ValueError(f"workloads {found[name]} and {path} are both of {name}")
+        found[name], data[name] = path, workload
+    return data
 
 
 @dataclass(frozen=True, eq=False)

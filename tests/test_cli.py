@@ -205,9 +205,11 @@ def test_report_measures_checks_and_writes_everything(dintmac, tmp_path):
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "build" / "report"
     report = json.loads((folder / "report.json").read_text())
-    assert {(r["format"], r["library"], r["checked"]) for r in report["records"]} == {
-        (format, "ge", "simulated") for format in ("INT8", "INT4", "dINT4")
+    found = {
+        (r["configuration"]["format"], r["library"], r["check"]["method"])
+        for r in report["records"]
     }
+    assert found == {(format, "ge", "simulated") for format in ("INT8", "INT4", "dINT4")}
     assert {p.suffix for p in folder.iterdir()} >= {".json", ".md", ".html", ".png"}
     ratio = next(
         r
@@ -216,7 +218,7 @@ def test_report_measures_checks_and_writes_everything(dintmac, tmp_path):
         and r["strongest"]
     )
     int8, dint4 = (
-        min(r["area"] for r in report["records"] if r["format"] == format)
+        min(r["area"] for r in report["records"] if r["configuration"]["format"] == format)
         for format in ("INT8", "dINT4")
     )
     assert ratio["ratio"] == pytest.approx(int8 / dint4)
@@ -232,13 +234,14 @@ def test_front_joins_a_report_and_an_evaluation(dintmac, tmp_path):
     done = dintmac("report", "--quick", "--design", "mac", "--format", "fp4")
     assert done.returncode == 0, done.stderr
     records = json.loads((tmp_path / "build" / "report" / "report.json").read_text())["records"]
-    assert {(r["format"], r["architecture"]) for r in records} == {
+    configurations = [r["configuration"] for r in records]
+    assert {(c["format"], c["architecture"]) for c in configurations} == {
         ("FP4", "shift"),
         ("FP4", "shift_folded"),
     }
     error = {"total": 0.01, "rounding": 0.01, "underflow": 0.0, "underflowed": 0.0}
     variant = {"method": "none", "format": "FP4", "granularity": "channel", "search": "mse"}
-    row = variant | {"error": error, "layers": {}, "scores": {"cosine": 0.95}}
+    row = {"variant": variant, "error": error, "layers": {}, "scores": {"cosine": 0.95}}
     evaluation = {"model": "m", "settings": {}, "full_precision": {"cosine": 1.0}, "ranges": []}
     (tmp_path / "evaluation.json").write_text(json.dumps(evaluation | {"rows": [row]}))
     done = dintmac("front", "--evaluation", "evaluation.json")
@@ -364,7 +367,7 @@ def test_wrong_arguments_end_with_one_sentence(here, tmp_path, arguments, senten
         ),
         (["verilog", "mac", "-o", "x.v", "--output", "y.v"], "--output: can be given only once"),
         (["report", "--quick", "--jobs", "1", "--jobs=2"], "--jobs: can be given only once"),
-        (["report", "--quick", "--library", "ge"], "--quick .* give it without --library"),
+        (["report", "--quick", "--library", "ge"], "quick must come without libraries and growth"),
         (
             ["report", "--quick", "--workload", "a.npz", "--workload", "b.npz"],
             r"a\.npz and b\.npz are both of",

@@ -2,10 +2,12 @@
 
 import json
 
+import msgspec
 import numpy as np
 import pytest
 
 from dintmac.golden import tasks
+from dintmac.golden.evaluate import LayerError
 from dintmac.golden.export import read_model
 from dintmac.golden.formats import INT8
 from dintmac.golden.models.folder import load_model
@@ -49,9 +51,16 @@ def test_evaluates_variants_against_full_precision(folder):
 def test_an_evaluation_is_what_its_json_says(folder):
     found = evaluate(folder, lengths=[4, 8])
     assert {r.length for r in found.ranges} == {4, 8}
-    content = json.loads(json.dumps(found.to_json()))
-    assert content["rows"][0]["format"] == "dINT4"
-    assert tasks.Evaluation.from_json(content) == found
+    content = msgspec.json.encode(found)
+    assert msgspec.json.decode(content)["rows"][0]["variant"]["format"] == "dINT4"
+    assert msgspec.json.decode(content, type=tasks.Evaluation) == found
+
+
+def test_every_row_of_an_evaluation_has_the_scores_of_full_precision():
+    error = LayerError(0.0, 0.0, 0.0, 0.0)
+    row = tasks.Row(VARIANTS[0], error, {}, {"perplexity": 7.0})
+    with pytest.raises(ValueError, match="every row must have the accuracy of full precision"):
+        tasks.Evaluation("m", {}, {"perplexity": 6.0, "accuracy": 0.5}, [row], [])
 
 
 @pytest.mark.parametrize("folder", ["llama"], indirect=True)

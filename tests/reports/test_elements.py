@@ -1,11 +1,11 @@
 """Tables of one size, of hand-made records."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from dintmac.reports.elements import (
     element_table,
+    energy_table,
     fused_area_table,
     fused_energy_table,
     fused_surplus_table,
@@ -15,7 +15,14 @@ from dintmac.reports.elements import (
     size_table,
 )
 from dintmac.synth.ratios import ratios_of
-from dintmac.synth.records import AreaSplit, BeyondTables, Check, Power, Record
+from dintmac.synth.records import (
+    AreaSplit,
+    BeyondTables,
+    Check,
+    Power,
+    Record,
+    RecordedConfiguration,
+)
 
 SIZE, LIBRARIES = "pe 16×4", ("one", "two")
 #: Area and energy for each product.
@@ -38,10 +45,9 @@ def power(energy):
 def record(library, format, architecture, area, energy, lanes=16, design="pe"):
     products = 4 * lanes
     return Record(
-        design=design,
-        format=format,
-        architecture=architecture,
-        parameters={"depth": 64, "lanes": lanes, "outputs": 4},
+        configuration=RecordedConfiguration(
+            design, format, architecture, {"depth": 64, "lanes": lanes, "outputs": 4}
+        ),
         library=library,
         recipe="area",
         target_delay_ns=None,
@@ -56,7 +62,6 @@ def record(library, format, architecture, area, energy, lanes=16, design="pe"):
         critical_path=None,
         delay_missing="",
         power=power(energy),
-        checked="simulated",
         check=Check("simulated", 10, 20),
         tools={},
         inputs_sha256="00",
@@ -98,6 +103,17 @@ def test_other_sizes_and_netlists_for_a_delay_do_not_count():
     assert element_table([*others, *ELEMENTS], SIZE, "one") == element_table(ELEMENTS, SIZE, "one")
 
 
+def test_energies_with_their_parts():
+    split = {"clock": 4.0, "products": None}
+    undivided = replace(ELEMENTS[1], power=replace(power(9.0), split_fj=split))
+    table = energy_table([ELEMENTS[0], undivided, replace(ELEMENTS[2], power=None)])
+    assert table.columns == ("", "fJ/MAC", "clock", "products", "glitch factor")
+    assert rows(table) == {
+        "one, pe 16×4, INT8 booth_folded": ("80.00", "80.00", "—", "1.50"),
+        "one, pe 16×4, INT8 nr4sd": ("9.00", "4.00", "—", "1.50"),
+    }
+
+
 def test_areas_and_energies_by_library():
     only_here = record("two", "INT8", "fip", 1.0, 2.0)
     cells = rows(overview_table([*ELEMENTS, only_here], SIZE, LIBRARIES))
@@ -122,7 +138,9 @@ def test_ratios_name_both_architectures():
 def test_ratios_of_extrapolated_energies_are_marked():
     far = BeyondTables(arcs=0.5, energy=0.0, reach=9.0)
     marked = [
-        replace(r, power=replace(r.power, beyond_tables=far)) if r.format == "INT4" else r
+        replace(r, power=replace(r.power, beyond_tables=far))
+        if r.configuration.format == "INT4"
+        else r
         for r in ELEMENTS
     ]
     cells = rows(size_table(ratios_of(marked), SIZE, LIBRARIES))
@@ -194,7 +212,9 @@ def test_what_is_missing_is_named(make, message):
 
 def test_parts_that_are_not_told_apart_are_refused():
     undivided = [
-        replace(r, area_split=replace(r.area_split, products=None)) if r.format == "INT8" else r
+        replace(r, area_split=replace(r.area_split, products=None))
+        if r.configuration.format == "INT8"
+        else r
         for r in ELEMENTS
     ]
     with pytest.raises(ValueError, match="INT8 nr4sd must have an area of products"):

@@ -110,11 +110,36 @@ def test_granularities_are_told_apart(tmp_path):
     assert "g8" in (tmp_path / "evaluate.md").read_text()
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"model": "m"}', "7"])
-def test_refuses_what_is_no_evaluation(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "be JSON in UTF-8, but Input data was truncated"),
+        ("[]", "be an evaluation, but Expected object, got array"),
+        ("7", "be an evaluation, but Expected object, got int"),
+        ("{}", "be an evaluation, but Object missing required field model"),
+        ('{"model": 7}', "be an evaluation, but at model: Expected str, got int"),
+    ],
+)
+def test_refuses_what_is_no_evaluation(tmp_path, content, message):
     path = tmp_path / "evaluate.json"
     path.write_text(content)
-    with pytest.raises(ValueError, match=r"evaluate\.json must be an evaluation: "):
+    with pytest.raises(ValueError, match=rf"evaluate\.json must {message}"):
+        read_evaluation(path)
+
+
+def test_refuses_a_row_without_a_score_of_full_precision(tmp_path):
+    content = json.loads(write_evaluation(CAUSAL, tmp_path))
+    del content["rows"][1]["scores"]["divergence"]
+    path = tmp_path / "evaluate.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="every row must have the divergence of full precision"):
+        read_evaluation(path)
+
+
+def test_settings_nested_without_end_are_refused(tmp_path):
+    path = tmp_path / "evaluate.json"
+    path.write_text('{"settings": {"text": ' + "[" * 100_000)
+    with pytest.raises(ValueError, match="must be JSON in UTF-8, but maximum recursion depth"):
         read_evaluation(path)
 
 

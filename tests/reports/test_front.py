@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from dintmac.golden.evaluate import LayerError
 from dintmac.golden.tasks import Evaluation, Row
@@ -10,7 +11,14 @@ from dintmac.golden.variants import Variant
 from dintmac.reports.front import FILES, fronts, nf4_note, summary, write_front
 from dintmac.reports.panels import FrontLine, FrontPanel
 from dintmac.reports.plots import draw
-from dintmac.synth.records import AreaSplit, BeyondTables, Check, Power, Record
+from dintmac.synth.records import (
+    AreaSplit,
+    BeyondTables,
+    Check,
+    Power,
+    Record,
+    RecordedConfiguration,
+)
 
 #: Area and energy of four MACs by format and architecture.
 WITHIN_TABLES = BeyondTables(arcs=0.0, energy=0.0, reach=0.8)
@@ -33,10 +41,7 @@ def record(format, architecture, area, energy):
             energy, {"clock": energy}, "gaussian", "00", 4, 8, 4.0, 1.1, 1.5, 2.0, WITHIN_TABLES
         )
     return Record(
-        design="dot",
-        format=format,
-        architecture=architecture,
-        parameters={"depth": 64, "lanes": 4},
+        configuration=RecordedConfiguration("dot", format, architecture, {"depth": 64, "lanes": 4}),
         library="ge",
         recipe="area",
         target_delay_ns=None,
@@ -49,7 +54,6 @@ def record(format, architecture, area, energy):
         critical_path=None,
         delay_missing="ge has no tables of delays",
         power=power,
-        checked="simulated",
         check=Check("simulated", 10, 20),
         tools={},
         inputs_sha256="00",
@@ -104,7 +108,7 @@ def test_formats_that_only_one_side_has_are_left_out():
 
 
 def test_netlists_for_delays_do_not_count():
-    fast = replace(record("dINT4", "digits", 4.0, 1.0), target_delay_ns=1.0)
+    fast = structs.replace(record("dINT4", "digits", 4.0, 1.0), target_delay_ns=1.0)
     assert fronts([*RECORDS, fast], EVALUATION) == fronts(RECORDS, EVALUATION)
 
 
@@ -115,14 +119,16 @@ def test_each_scheme_has_a_front_of_its_own():
 
 
 def test_without_energies_there_are_areas_alone(tmp_path):
-    records = [replace(r, power=None) for r in RECORDS]
+    records = [structs.replace(r, power=None) for r in RECORDS]
     assert {f.metric for f in fronts(records, EVALUATION)} == {"area"}
     write_front(records, EVALUATION, tmp_path)
     assert "fJ" not in (tmp_path / "front.md").read_text()
 
 
 def test_a_format_without_an_energy_has_dashes_there():
-    records = [replace(r, power=None) if r.format == "FP4" else r for r in RECORDS]
+    records = [
+        structs.replace(r, power=None) if r.configuration.format == "FP4" else r for r in RECORDS
+    ]
     (line,) = (line for line in summary(records, EVALUATION).splitlines() if "FP4  " in line)
     assert line.split()[:5] == ["FP4", "60.00", "shift", "—", "—"]
     assert line.split()[-1] == "—"

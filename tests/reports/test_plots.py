@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
 import pytest
 from matplotlib.figure import Figure
+from msgspec.structs import replace
 
 from dintmac.reports.comparisons import compare
 from dintmac.reports.labels import short_title
 from dintmac.reports.panels import Bar, BarPanel, Dot, DotPanel, growth_panels, ratio_panels
 from dintmac.reports.plots import darkened, draw
 from dintmac.reports.report import read_report
-from dintmac.synth.ratios import Ratio, Variant, ratios_of
+from dintmac.synth.ratios import Ratio, Side, ratios_of
 
 RATIOS = DotPanel(
     title="INT8 booth ÷ dINT4 digits, area",
@@ -89,11 +89,19 @@ def test_matplotlib_is_not_loaded_before_something_is_drawn():
 
 
 def areas(library, design, ratio, **parameters):
-    sides = [Variant("INT8", "booth"), Variant("dINT4", "digits")]
-    compared = {"INT8": ["booth"], "dINT4": ["digits"]}
-    missing = {"INT8": [], "dINT4": []}
     return Ratio(
-        design, parameters, library, "area", None, *sides, True, ratio, compared, missing, False
+        design=design,
+        parameters=parameters,
+        library=library,
+        metric="area",
+        delay_ns=None,
+        baseline=Side("INT8", "booth"),
+        candidate=Side("dINT4", "digits"),
+        strongest=True,
+        ratio=ratio,
+        compared={"INT8": ["booth"], "dINT4": ["digits"]},
+        missing={"INT8": [], "dINT4": []},
+        extrapolated=False,
     )
 
 
@@ -143,9 +151,9 @@ def test_growth_draws_what_its_labels_say_of_the_published_records(monkeypatch):
         return min(
             r.area
             for r in records
-            if (r.format, r.library, r.target_delay_ns) == (format, library, None)
-            and short_title(r.design, r.parameters) == place
-            and (not booth or r.architecture.startswith("booth"))
+            if (r.configuration.format, r.library, r.target_delay_ns) == (format, library, None)
+            and short_title(r.configuration) == place
+            and (not booth or r.configuration.architecture.startswith("booth"))
         )
 
     marks = drawn_lines(growth_panels(ratios_of(records)), monkeypatch)
@@ -153,7 +161,7 @@ def test_growth_draws_what_its_labels_say_of_the_published_records(monkeypatch):
         baseline, candidate = re.fullmatch(r"smallest (.+) ÷ smallest (.+)", label).groups()
         quotient = smallest(baseline, library, place) / smallest(candidate, library, place)
         assert value == pytest.approx(quotient), (library, label, place)
-    places = {(r.library, short_title(r.design, r.parameters)) for r in records}
+    places = {(r.library, short_title(r.configuration)) for r in records}
     assert len(marks) == len(set(marks)) == 3 * len(places)
 
 
@@ -165,7 +173,7 @@ def test_all_panels_of_ratios_have_room_for_the_longest_note():
 
     plain = areas("a", "dot", 1.6, lanes=16)
     other = areas("b", "dot", 1.7, lanes=16)
-    named = replace(other, baseline=Variant("INT8", "booth_folded_of_another_name"))
+    named = replace(other, baseline=Side("INT8", "booth_folded_of_another_name"))
     # Architectures are noted where they differ.
     assert span(plain, other)[0] == span(plain, named)[0] == 1.6
     assert span(plain, other)[1] + 0.3 < span(plain, named)[1] < 4

@@ -1,19 +1,16 @@
 """Fronts, comparisons at equal delay and throughput."""
 
-import dataclasses
-
 import pytest
 
 from dintmac.synth.curves import pareto, smallest_within, throughput_per_area
-from dintmac.synth.records import AreaSplit, Check, Record
+from dintmac.synth.records import AreaSplit, Check, Record, RecordedConfiguration
 
 
-def point(area, delay):
+def point(area, delay, architecture="digits"):
     return Record(
-        design="dot",
-        format="dINT4",
-        architecture="digits",
-        parameters={"depth": 64, "lanes": 4},
+        configuration=RecordedConfiguration(
+            "dot", "dINT4", architecture, {"depth": 64, "lanes": 4}
+        ),
         library="ge",
         recipe="area",
         target_delay_ns=None,
@@ -26,7 +23,6 @@ def point(area, delay):
         critical_path=None,
         delay_missing="ge has no tables of delays" if delay is None else "",
         power=None,
-        checked="simulated",
         check=Check("simulated", 10, 20),
         tools={},
         inputs_sha256="00",
@@ -43,7 +39,7 @@ def test_the_front_has_what_nothing_beats_by_growing_delay():
 
 
 def test_of_equal_records_the_front_has_the_first():
-    front = pareto([MIDDLE, dataclasses.replace(MIDDLE, architecture="other")])
+    front = pareto([MIDDLE, point(120.0, 2.0, "other")])
     assert front == [MIDDLE]
 
 

@@ -31,10 +31,10 @@ def record(ge, store):
 
 
 def test_a_record_says_what_was_measured(record):
-    assert (record.design, record.format, record.architecture) == ("mac", "dINT4", "digits")
+    assert record.configuration.configuration() == MAC
     assert (record.library, record.area_unit, record.recipe) == ("ge", "GE", "area")
-    assert record.parameters == SMALL
-    assert record.checked == record.check.method == "simulated"
+    assert record.configuration.parameters == SMALL
+    assert record.check.method == "simulated"
     assert record.tools.keys() - {"opensta"} == {"amaranth", "yosys"}
     assert len(record.inputs_sha256) == 64
     assert (record.delay_ns, record.power, record.target_delay_ns) == (None, None, None)
@@ -107,9 +107,11 @@ def test_records_come_in_the_order_of_the_jobs_however_many_work(ge, tmp_path):
         jobs,
         workers=2,
         store=Cache(tmp_path),
-        progress=lambda done, total, record: seen.append((done, total, record.format)),
+        progress=lambda done, total, record: seen.append(
+            (done, total, record.configuration.format)
+        ),
     )
-    assert [record.format for record in records] == ["INT8", "INT4", "dINT4"]
+    assert [record.configuration.format for record in records] == ["INT8", "INT4", "dINT4"]
     assert [(done, total) for done, total, _ in seen] == [(1, 3), (2, 3), (3, 3)]
     assert measure_all(jobs, workers=1, store=Cache(tmp_path)) == records
 

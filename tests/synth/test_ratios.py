@@ -1,19 +1,23 @@
 """Ratios between records."""
 
-import dataclasses
-
 import pytest
+from msgspec import structs
 
 from dintmac.golden.formats import DINT4, INT8
 from dintmac.hdl.designs import built_architectures
-from dintmac.synth.ratios import Ratio, Variant, ratios_of
-from dintmac.synth.records import AreaSplit, BeyondTables, Check, Power, Record
+from dintmac.synth.ratios import Ratio, Side, ratios_of
+from dintmac.synth.records import (
+    AreaSplit,
+    BeyondTables,
+    Check,
+    Power,
+    Record,
+    RecordedConfiguration,
+)
 
+SIZES = {"depth": 4096}
 RECORD = Record(
-    design="mac",
-    format="dINT4",
-    architecture="digits",
-    parameters={"depth": 4096},
+    configuration=RecordedConfiguration("mac", "dINT4", "digits", SIZES),
     library="ge",
     recipe="area",
     target_delay_ns=None,
@@ -26,17 +30,15 @@ RECORD = Record(
     critical_path=None,
     delay_missing="not measured",
     power=None,
-    checked="simulated",
     check=Check("simulated", 10, 20),
     tools={"yosys": "0.70"},
     inputs_sha256="00",
 )
 
 
-def record(format, architecture, area, **changes):
-    return dataclasses.replace(
-        RECORD, format=format, architecture=architecture, area=area, **changes
-    )
+def record(format, architecture, area, *, design="mac", parameters=SIZES, **changes):
+    configuration = RecordedConfiguration(design, format, architecture, parameters)
+    return structs.replace(RECORD, configuration=configuration, area=area, **changes)
 
 
 def energy(value, data="gaussian"):
@@ -83,8 +85,8 @@ def test_every_baseline_stands_against_the_smallest_candidate_and_the_strongest_
             library="ge",
             metric="area",
             delay_ns=None,
-            baseline=Variant("INT8", architecture),
-            candidate=Variant("dINT4", "digits"),
+            baseline=Side("INT8", architecture),
+            candidate=Side("dINT4", "digits"),
             strongest=architecture == "booth",
             ratio=ratio,
             compared={"INT8": ["behavioural", "booth"], "dINT4": ["digits", "behavioural"]},
@@ -198,7 +200,7 @@ def test_what_was_tried_for_a_delay_and_is_too_slow_is_not_missing():
 def test_energies_are_extrapolated_if_much_of_either_side_is(far):
     def measured(format, value):
         shares = BeyondTables(arcs=0.02 if format == far else 0.01, energy=0.0, reach=45.0)
-        return dataclasses.replace(energy(value), beyond_tables=shares)
+        return structs.replace(energy(value), beyond_tables=shares)
 
     records = [
         record("INT8", "booth", 190.0, power=measured("INT8", 300.0)),

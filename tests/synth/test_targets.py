@@ -69,7 +69,7 @@ def test_in_a_netlist_of_one_module_all_logic_is_accumulation(fastest):
 
 
 def test_netlists_for_targets_are_checked(fastest):
-    assert fastest.checked == "simulated"
+    assert fastest.check.method == "simulated"
     assert fastest.check.vectors > 1000
 
 

@@ -135,9 +135,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _axis(options: argparse.Namespace, name: str) -> list[str]:
     """The names of an axis of the table."""
-    from dintmac.golden.variants import MAC_FORMATS
+    from dintmac.golden.variants import named_formats
 
     names: list[str] = getattr(options, name) or AXES[name][2]
-    if name != "format":
-        return names
-    return [one for given in names for one in (MAC_FORMATS if given == "macs" else [given])]
+    return named_formats(names) if name == "format" else names

@@ -5,17 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dintmac.cli import EXIT_FAILED, say
-from dintmac.cli.console import bar
-from dintmac.cli.options import DESIGN_HELP, LIBRARY_HELP, add_dont_use, libraries_of
-
-if TYPE_CHECKING:
-    from dintmac.golden.formats import Format
-    from dintmac.golden.workload import Workload
-    from dintmac.synth.liberty import Library
-
+from dintmac.cli.console import counter
+from dintmac.cli.options import DESIGN_HELP, LIBRARY_HELP, add_dont_use
 
 SUMMARY = (
     "measure the designs in every Liberty library found, check every netlist, and write "
@@ -89,95 +82,33 @@ def add_options(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb and return its exit status."""
-    from dintmac.golden.files import check_folder
-    from dintmac.reports.report import summary, write_report
+    import dintmac
+    from dintmac.reports.report import report_text, summary
     from dintmac.synth.check import CheckError
-    from dintmac.synth.measure import measure_all, tools
-    from dintmac.synth.ratios import ratios_of
-    from dintmac.synth.selection import contenders, selected
 
-    if options.jobs < 1:
-        raise ValueError(f"jobs must be positive, not {options.jobs}")
-    check_folder(options.output)
-    if options.quick and options.library:
-        raise ValueError("--quick measures the bundled library alone; give it without --library")
-    if options.quick and options.growth:
-        raise ValueError("--quick measures the default sizes alone; give it without --growth")
-    designs = options.design and list(dict.fromkeys(options.design))
-    names = options.library or (["ge"] if options.quick else None)
-    libraries = libraries_of(names, options)
-    formats = _report_formats(options.format)
-    if options.quick:
-        configurations = contenders(designs, formats, behavioural=options.behavioural)
-    else:
-        configurations = selected(
-            designs, formats, growth=options.growth, behavioural=options.behavioural
-        )
-    data = _report_data(options.workload, formats)
-    targets = {library: _targets(options.target_delay, library) for library in libraries}
-    if options.target_delay and not any(len(t) > 1 for t in targets.values()):
-        raise ValueError(
-            "target delay must go with a library that states delays, "
-            f"but {', '.join(library.name for library in libraries)} does not"
-        )
-    jobs = [
-        (c, library, target)
-        for library in libraries
-        for c in configurations
-        for target in targets[library]
-    ]
+    given = {"formats": options.format} if options.format else {}
     try:
-        with bar("measuring netlists", len(jobs)) as (progress, task):
-            records = measure_all(
-                jobs,
-                data=data,
-                workers=options.jobs,
-                progress=lambda done, total, record: progress.update(task, completed=done),
+        with counter("measuring netlists") as progress:
+            made = dintmac.report(
+                options.output,
+                designs=options.design,
+                libraries=options.library,
+                dont_use=options.dont_use,
+                workloads=options.workload or (),
+                target_delays_ns=options.target_delay or (),
+                quick=options.quick,
+                growth=options.growth,
+                behavioural=options.behavioural,
+                jobs=options.jobs,
+                progress=lambda done, total, record: progress(done, total),
+                note=say,
+                **given,
             )
     except CheckError as error:
         say(error)
         return EXIT_FAILED
-    report = write_report(records, ratios_of(records), tools(), options.output)
-    print(report if options.json else summary(options.output))
+    if options.json:
+        print(report_text(made), end="")
+        return 0
+    print(f"{summary(made)} Written to {options.output}: report.html has it all.")
     return 0
-
-
-def _targets(target_delays: list[float] | None, library: Library) -> list[float | None]:
-    """None, which stands for the smallest area, and the delays that are asked for."""
-    from dintmac.synth.timing import has_delays
-
-    return [None, *dict.fromkeys(target_delays or [])] if has_delays(library) else [None]
-
-
-def _report_formats(names: list[str] | None) -> list[Format]:
-    """The formats of these names, or those of the paper's comparison."""
-    from dintmac.golden.formats import DINT4, INT4, INT8, parse
-    from dintmac.golden.variants import MAC_FORMATS
-
-    if names is None:
-        return [INT8, INT4, DINT4]
-    named = [one for name in names for one in (MAC_FORMATS if name == "macs" else [name])]
-    return list(dict.fromkeys(map(parse, named)))
-
-
-def _report_data(paths: list[Path] | None, formats: list[Format]) -> dict[str, Workload]:
-    """Workloads by the name of their format: those of files, or Gaussian ones."""
-    from dintmac.golden.formats import INT8
-    from dintmac.golden.workload import load
-    from dintmac.synth.stimuli import gaussian
-
-    if not paths:
-        return {format.name: gaussian(format) for format in formats}
-    # INT8 is a mode of fused as well.
-    measured = {INT8.name, *(format.name for format in formats)}
-    found: dict[str, Path] = {}
-    data: dict[str, Workload] = {}
-    for path in paths:
-        workload = load(path)
-        name = workload.format.name
-        if name not in measured:
-            raise ValueError(f"workload {path} is of {name}, which is not measured")
-        if name in found:
-            raise ValueError(f"workloads {found[name]} and {path} are both of {name}")
-        found[name], data[name] = path, workload
-    return data

@@ -1,0 +1,19 @@
+"""The names of the package itself."""
+
+import subprocess
+import sys
+
+import pytest
+
+import dintmac
+
+
+def test_public_names_are_there():
+    assert all(callable(getattr(dintmac, name)) for name in dintmac.__all__)
+    with pytest.raises(AttributeError, match="module 'dintmac' has no attribute 'reprot'"):
+        dintmac.reprot  # noqa: B018
+
+
+def test_importing_the_package_imports_nothing_that_takes_time():
+    script = "import sys, dintmac; sys.exit(bool({'numpy', 'amaranth'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
