@@ -96,7 +96,8 @@ def test_evaluate_takes_what_quantize_wrote(run, model, tmp_path):
     options = ["--quantized", "out", "--method", "aqas+gptq", "--format", "dint4", "--json"]
     packed, made = json.loads(evaluate(run, model, *options)[1])["rows"]
     assert packed == row
-    assert [packed[k] for k in ("method", "format")] == [made[k] for k in ("method", "format")]
+    for name in ("method", "format"):
+        assert packed["variant"][name] == made["variant"][name]
     assert packed["error"] == pytest.approx(made["error"], rel=1e-3)
     text = (tmp_path / "build" / "evaluate" / "evaluate.md").read_text()
     assert "folders of packed codes: out" in text
@@ -147,7 +148,8 @@ def test_evaluate_compares_all_combinations_and_writes_everything(run, model, tm
     assert (status, error) == (0, "")
     folder = tmp_path / "build" / "evaluate"
     content = json.loads((folder / "evaluate.json").read_text())
-    assert [(r["format"], r["method"], r["granularity"]) for r in content["rows"]] == [
+    variants = [row["variant"] for row in content["rows"]]
+    assert [(v["format"], v["method"], v["granularity"]) for v in variants] == [
         (format, method, granularity)
         for format in ("INT8", "FP4")
         for granularity in ("channel", "group8")
@@ -166,7 +168,7 @@ def test_the_formats_of_macs_come_as_one_record_each(run, tiny_model):
         run, tiny_model("bert"), "--method", "none", "--format", "macs", "--json"
     )
     assert status == 0
-    rows = {row["format"]: row for row in json.loads(output)["rows"]}
+    rows = {row["variant"]["format"]: row for row in json.loads(output)["rows"]}
     assert list(rows) == [
         *("INT8", "dINT8", "dINT7", "dINT6", "dINT5", "dINT4", "dINT3", "INT4", "FP4"),
     ]
