@@ -17,6 +17,7 @@ __all__ = [
     "plain_table",
     "render_html",
     "render_markdown",
+    "render_picture",
 ]
 
 
@@ -35,6 +36,11 @@ def render_markdown(values: Mapping[str, Any], name: str = "report.md.jinja") ->
 def render_html(values: Mapping[str, Any]) -> str:
     """The page; what the values say is escaped."""
     return _environment(autoescape=True).get_template("report.html.jinja").render(values)
+
+
+def render_picture(name: str, values: Mapping[str, Any]) -> str:
+    """The SVG of a picture."""
+    return _environment(autoescape=True).get_template(f"{name}.svg.jinja").render(values)
 
 
 def plain_table(table: Table) -> str:
