@@ -247,7 +247,7 @@ def _extrapolation(records: Sequence[Record]) -> list[tuple[str, str]]:
         (record.library, power.beyond_tables)
         for record in records
         for power in (record.power, record.power_int8)
-        if power is not None and power.beyond_tables is not None and power.is_extrapolated
+        if power is not None and power.is_extrapolated
     ]
     if not beyond:
         return []

@@ -198,8 +198,8 @@ class Power(Stored, frozen=True):
         Transitions of the outputs of logic over those that remain without glitches.
     step_ps : float
         Resolution of the timed simulation.
-    beyond_tables : BeyondTables or None
-        What of it is read far beyond the library's tables; null: not determined.
+    beyond_tables : BeyondTables
+        What of it is read far beyond the library's tables.
     """
 
     energy_per_mac_fj: float
@@ -212,13 +212,12 @@ class Power(Stored, frozen=True):
     voltage: float
     glitch_factor: float
     step_ps: float
-    #: Null in published reports that are yet to be measured again.
-    beyond_tables: BeyondTables | None
+    beyond_tables: BeyondTables
 
     @property
     def is_extrapolated(self) -> bool:
         """Whether much is read far beyond the library's tables."""
-        return self.beyond_tables is not None and self.beyond_tables.is_extrapolated
+        return self.beyond_tables.is_extrapolated
 
 
 class CriticalPath(Stored, frozen=True):

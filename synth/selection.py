@@ -17,8 +17,8 @@ __all__ = ["CONTENDERS", "OUTCLASSED", "contenders", "jobs_of", "selected"]
 #: is that of its elements, has none.
 CONTENDERS = {
     "mac": ("nr4sd",),
-    "dot": ("nr4sd", "nr4sd_split"),
-    "pe": ("nr4sd", "nr4sd_split", "pair_folded"),
+    "dot": ("nr4sd",),
+    "pe": ("nr4sd",),
 }
 
 #: Sizes beside the default ones, which show how ratios grow.
