@@ -31,7 +31,7 @@ from pathlib import Path
 from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.golden.workload import Workload
 from dintmac.hdl.architectures import ARCHITECTURES, architectures_of
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.reports.elements import (
     BOOTH,
     element_table,
@@ -74,15 +74,15 @@ def elements(
 ) -> list[Configuration]:
     """Processing elements of one size in every format and architecture, or the best alone.
 
-    The best are all that are resident but ``r4n``, which ``nr4sd`` is without its activation term.
+    The best are all that are folded but ``r4n``, which ``nr4sd`` is without its activation term.
     With ``names`` they are those, and the baseline.
     """
     return [
         Configuration("pe", format, architecture.name, sizes)
         for format in FORMATS
-        for architecture in architectures_of(format, resident=True)
+        for architecture in architectures_of(format)
         if architecture.generator is not None
-        if not best or (architecture.is_resident and architecture.name != "r4n")
+        if not best or (architecture.is_folded and architecture.name != "r4n")
         if names is None or architecture.name in (*names, BOOTH)
     ]
 
@@ -97,7 +97,7 @@ def dot_products() -> list[Configuration]:
     """INT8 dot products of 16 lanes with all their registers and an accumulator of 28 bits."""
     return [
         Configuration("dot", INT8, architecture.name, {"lanes": 16})
-        for architecture in architectures_of(INT8, resident=True)
+        for architecture in architectures_of(INT8)
         if architecture.generator is not None
     ]
 

@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from dintmac.golden.formats import DINT4, INT4, INT8
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.verilog import export
 from dintmac.hdl.yosys import find_yosys
 from dintmac.synth.cells import cells_of

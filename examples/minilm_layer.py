@@ -26,7 +26,7 @@ from dintmac.golden.linear import IntegerLinear
 from dintmac.golden.models.folder import load_bert, load_tokenizer
 from dintmac.golden.recipe import Recipe, quantize_layers
 from dintmac.golden.workload import Workload
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.sim.simulators import find_simulator
 from dintmac.sim.workload import run_workload
 

@@ -164,9 +164,14 @@ class Format:
         self.check_codes(codes)
         return self.half_steps[codes]
 
-    def to_units(self, codes: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """The integers that the hardware multiplies: steps for integers, half steps for others."""
-        return self.decode(codes) // np.int16(2 // self.units_per_step)
+    def to_units(
+        self, codes: NDArray[np.uint8], hardware: Format | None = None
+    ) -> NDArray[np.int16]:
+        """The integers that the hardware multiplies: steps for integers, half steps for others.
+
+        They count in the units of the format of ``hardware``, where that is another one.
+        """
+        return self.decode(codes) * np.int16((hardware or self).units_per_step) // np.int16(2)
 
     def encode(self, steps: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Round to the nearest value, ties away from zero, and saturate (docs/dint.md, section 2).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import json
 import re
@@ -10,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dintmac import __version__
+from dintmac.hdl.catalog import DESIGNS
+from dintmac.hdl.design import first_line
 from dintmac.hdl.ports import Port
-from dintmac.hdl.prepared_weights import PreparedWeights
 
 if TYPE_CHECKING:
     from dintmac.hdl.verilog import Export
@@ -45,7 +45,7 @@ def port_map(export: Export) -> str:
         "clock": {"port": "clk", "edge": "rising"},
         "reset": {"port": "rst", "active": "high", "kind": "synchronous"},
         "ports": [port.to_json() for port in export.ports],
-        "weights": [table.to_json() for table in export.component.weight_tables],
+        "weights": [table.to_json() for table in export.configuration.weight_tables],
         "images": [image.to_json() for image in export.images],
     }
     text = json.dumps(description, indent=2, ensure_ascii=False)
@@ -54,22 +54,23 @@ def port_map(export: Export) -> str:
 
 
 def _description(export: Export) -> dict[str, Any]:
-    configuration, component = export.configuration, export.component
+    configuration = export.configuration
+    design = DESIGNS[configuration.design]
     return {
         "module": export.module,
         "version": __version__,
         "command": _command(export),
         "design": configuration.design,
-        "summary": _first_line(type(component)),
+        "summary": design.description,
         "format": configuration.format.name,
         "architecture": configuration.architecture,
-        "architecture_summary": component.architecture_summary,
-        "folded": any(table.is_folded for table in component.weight_tables),
+        "architecture_summary": configuration.multiplier.summary,
+        "folded": any(table.is_folded for table in configuration.weight_tables),
         "parameters": configuration.parameters,
-        "accumulator_bits": _port(export, *_SUMS).element_bits,
-        "unit": "step" if configuration.format.is_integer else "half step",
-        "latency_cycles": component.latency,
-        "latency": _first_line(type(component).latency),
+        "accumulator_bits": configuration.width,
+        "unit": "step" if configuration.units == 1 else "half step",
+        "latency_cycles": configuration.latency,
+        "latency": first_line(design.latency),
         "packing": "element 0 in the least significant bits, the last axis fastest",
     }
 
@@ -85,11 +86,6 @@ def _command(export: Export) -> str:
     }
     words = [f"--{name.replace('_', '-')} {value}" for name, value in options.items()]
     return " ".join(["dintmac verilog", configuration.design, *words, f"-o {export.module}.v"])
-
-
-def _first_line(documented: object) -> str:
-    """The summary of a docstring."""
-    return (inspect.getdoc(documented) or "").splitlines()[0].replace("``", "")
 
 
 def _port(export: Export, *names: str) -> Port:
@@ -128,7 +124,7 @@ def _summary(export: Export) -> Iterator[str]:
 
 def _weights(export: Export) -> Iterator[str]:
     """Codes, what they mean and how they are stored."""
-    tables = export.component.weight_tables
+    tables = export.configuration.weight_tables
     if any(table.is_recoded for table in tables):
         yield "WEIGHTS ARE RECODED: not a code goes in, but what is stored of it, as many bits."
     else:
@@ -150,7 +146,7 @@ def _weights(export: Export) -> Iterator[str]:
 
 def _correction(export: Export) -> Iterator[str]:
     """What sums have besides their products, and how that is taken off."""
-    tables = [table for table in export.component.weight_tables if table.is_folded]
+    tables = [table for table in export.configuration.weight_tables if table.is_folded]
     if not tables:
         yield "Sums are those of the products: the correction is zero."
         return
@@ -173,7 +169,7 @@ def _correction(export: Export) -> Iterator[str]:
                 f"Add {table.constant_correction} for each element that a sum passes with weights "
                 f"of {table.format.name}."
             )
-    if isinstance(export.component, PreparedWeights):
+    if len(export.configuration.weight_formats) == 1:
         yield "With --weights FILE.npz, dintmac writes stored weights and corrected biases."
 
 

@@ -3,30 +3,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
-from dintmac.golden.formats import Format
-from dintmac.hdl.architectures import architecture_for
+from dintmac.hdl.architectures import ARCHITECTURES
 from dintmac.hdl.bit_heap import BitHeap
-from dintmac.hdl.checks import (
-    check_depth,
-    check_flag,
-    check_format,
-    check_positive,
-    check_tree,
-)
-from dintmac.hdl.hierarchy import Part, place
+from dintmac.hdl.design import Design
+from dintmac.hdl.hierarchy import Component, place
 from dintmac.hdl.inner_product import InnerProduct, weights_layout
 from dintmac.hdl.operands import Operands, activations_layout
 from dintmac.hdl.pipeline import register
-from dintmac.hdl.prepared_weights import PreparedWeights
 
-__all__ = ["DotProduct"]
+if TYPE_CHECKING:
+    from dintmac.hdl.configuration import Configuration
+
+__all__ = ["DESIGN", "STAGES", "DotProduct", "latency"]
 
 
-class DotProduct(PreparedWeights, wiring.Component):
+class DotProduct(Component):
     """Adds ``lanes`` products a cycle and accumulates them from ``first`` to ``last``.
 
     Two stages: input registers, then products, adder and accumulator; parameters add up to three.
@@ -35,29 +32,15 @@ class DotProduct(PreparedWeights, wiring.Component):
     exact: the accumulator is ``format.accumulator_bits(depth)`` wide and cannot overflow
     (docs/dint.md, section 4); a longer one wraps.
 
-    With a resident architecture, a sum also contains the :meth:`correction` of all its weights,
-    and wraps: who knows the weights beforehand subtracts it, modulo the width, with the bias that
-    is added to the sum (docs/arithmetic.md, section 2). Weights come as :meth:`stored` gives them.
+    With a folded architecture, a sum also contains the correction of all its weights, and wraps:
+    who knows the weights beforehand subtracts it, modulo the width, with the bias that is added to
+    the sum (:meth:`Configuration.correction`; docs/arithmetic.md, section 2). Weights come as
+    :meth:`Configuration.encode` gives them.
 
     Parameters
     ----------
-    format : Format
-        Weight format.
-    depth : int
-        Greatest number of products in a sum.
-    lanes : int
-        Products a cycle.
-    architecture : str or None
-        Name of the multiplier architecture; the default of the format if None.
-    operand_register : int
-        Whether what the architecture makes of the activations alone has a stage of its own (1).
-    tree_register : int
-        Rows of the register amid the adder tree, which the accumulator comes after; 0 for none.
-    fast_adder : int
-        Whether the last adder is a parallel-prefix adder (1) or a ripple (0).
-    carry_save : int
-        Whether the accumulator is kept as two rows, whose carries are resolved in one more stage
-        after ``last`` (1), or as one number (0).
+    configuration : Configuration
+        Of ``dot`` or ``mac``.
 
     Members
     -------
@@ -66,57 +49,11 @@ class DotProduct(PreparedWeights, wiring.Component):
         transfer of a sum.
     o : Out(stream)
         ``sum``, signed, in hardware units: steps for integers, half steps for others.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a parameter is not as above.
     """
 
-    part = Part.CONTROL
-
-    def __init__(
-        self,
-        *,
-        format: Format,
-        depth: int,
-        lanes: int,
-        architecture: str | None = None,
-        operand_register: int = 0,
-        tree_register: int = 0,
-        fast_adder: int = 0,
-        carry_save: int = 0,
-    ) -> None:
-        check_format(format)
-        check_positive("lanes", lanes)
-        check_depth(depth, lanes)
-        check_flag("operand_register", operand_register)
-        self._architecture = architecture_for(format, architecture, resident=True)
-        check_tree(
-            self._architecture,
-            tree_register=tree_register,
-            fast_adder=fast_adder,
-            carry_save=carry_save,
-        )
-        self._format = format
-        self._depth = depth
-        self._lanes = lanes
-        self._width = format.accumulator_bits(depth)
-        self._operand_register = operand_register
-        self._tree_register = tree_register
-        self._fast_adder = fast_adder
-        self._carry_save = carry_save
-        self.identity = (
-            type(self),
-            format,
-            depth,
-            lanes,
-            self._architecture,
-            operand_register,
-            tree_register,
-            fast_adder,
-            carry_save,
-        )
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        format, lanes = configuration.format, configuration.sizes.lanes
         super().__init__(
             {
                 "i": In(
@@ -131,32 +68,15 @@ class DotProduct(PreparedWeights, wiring.Component):
                         )
                     )
                 ),
-                "o": Out(stream.Signature(data.StructLayout({"sum": signed(self._width)}))),
+                "o": Out(stream.Signature(data.StructLayout({"sum": signed(configuration.width)}))),
             }
         )
 
-    @property
-    def format(self) -> Format:
-        """Weight format."""
-        return self._format
-
-    @property
-    def depth(self) -> int:
-        """Greatest number of products in a sum."""
-        return self._depth
-
-    @property
-    def lanes(self) -> int:
-        """Products a cycle."""
-        return self._lanes
-
-    @property
-    def latency(self) -> int:
-        """Cycles from the transfer of ``last`` to a valid sum."""
-        return 2 + self._operand_register + bool(self._tree_register) + self._carry_save
-
     def elaborate(self, platform):
         m = Module()
+        configuration, stages = self._configuration, self._configuration.stages
+        format, lanes = configuration.format, configuration.sizes.lanes
+        architecture, width = ARCHITECTURES[configuration.architecture], configuration.width
         advance = Signal()
         m.d.comb += [advance.eq(~self.o.valid | self.o.ready), self.i.ready.eq(advance)]
 
@@ -166,16 +86,16 @@ class DotProduct(PreparedWeights, wiring.Component):
         inputs = register(m, self.i.payload, taken, "inputs")
         valid = register(m, self.i.valid, advance, "inputs_valid", reset=True)
         operands = Operands(
-            format=self._format,
-            architecture=self._architecture,
-            lanes=self._lanes,
-            fast_adder=self._fast_adder,
+            format=format,
+            architecture=architecture,
+            lanes=lanes,
+            fast_adder=stages.fast_adder,
         )
         place(m, "shared", operands, platform)
         m.d.comb += operands.activations.eq(inputs.activations)
         shared, weights, ends = operands.shared, inputs.weights, Cat(inputs.first, inputs.last)
 
-        if self._operand_register:
+        if stages.operand_register:
             taken = advance & valid
             shared = {name: register(m, value, taken, name) for name, value in shared.items()}
             weights = register(m, weights, taken, "weights")
@@ -184,17 +104,17 @@ class DotProduct(PreparedWeights, wiring.Component):
 
         # Products, and the register in their tree.
         inner_product = InnerProduct(
-            format=self._format,
-            architecture=self._architecture,
-            lanes=self._lanes,
-            width=self._width,
-            tree_register=self._tree_register,
-            fast_adder=self._fast_adder,
-            carry_save=self._carry_save,
+            format=format,
+            architecture=architecture,
+            lanes=lanes,
+            width=width,
+            tree_register=stages.tree_register,
+            fast_adder=stages.fast_adder,
+            carry_save=stages.carry_save,
         )
         place(m, "inner_product", inner_product, platform)
         m.d.comb += inner_product.weights.eq(weights)
-        if self._tree_register:
+        if stages.tree_register:
             taken = advance & valid
             m.d.comb += inner_product.enable.eq(taken)
             # The products wait there; what joins them behind it waits here.
@@ -208,20 +128,20 @@ class DotProduct(PreparedWeights, wiring.Component):
         first, last = ends
         taken = advance & valid
         done = valid & last
-        as_added = self._architecture.as_added
-        if self._carry_save:
+        as_added = architecture.as_added
+        if stages.carry_save:
             total = register(m, inner_product.o, taken, "total")
             carry = register(m, inner_product.o_carry, taken, "carry")
             m.d.comb += [
-                inner_product.addend.eq(Mux(first, as_added(Const(0, self._width)), total)),
+                inner_product.addend.eq(Mux(first, as_added(Const(0, width)), total)),
                 inner_product.addend_carry.eq(Mux(first, 0, carry)),
             ]
             # The carries run through once, in a stage of their own.
             done = register(m, done, advance, "done", reset=True)
-            heap = BitHeap(self._width)
+            heap = BitHeap(width)
             heap.add_signed(total)
             heap.add_signed(carry)
-            resolved = as_added(heap.reduce(m, fast=bool(self._fast_adder)))
+            resolved = as_added(heap.reduce(m, fast=bool(stages.fast_adder)))
             accumulator = register(m, resolved.as_signed(), advance & done, "sum")
         else:
             # Kept as the heap has it: a flip-flop's complement is at hand where the sum is not.
@@ -231,3 +151,13 @@ class DotProduct(PreparedWeights, wiring.Component):
         with m.If(advance):
             m.d.sync += self.o.valid.eq(done)
         return m
+
+
+def latency(configuration: Configuration) -> int:
+    """Cycles from the transfer of ``last`` to a valid sum."""
+    return 2 + configuration.stages.latency + configuration.stages.carry_save
+
+
+STAGES = ("operand_register", "tree_register", "fast_adder", "carry_save")
+
+DESIGN = Design("dot product", DotProduct, latency, {"depth": 4096, "lanes": 16}, STAGES)

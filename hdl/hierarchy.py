@@ -12,13 +12,13 @@ import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Self
 
 from amaranth.back import rtlil
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
 
-__all__ = ["Hierarchy", "Part", "Placeable", "place"]
+__all__ = ["Component", "Hierarchy", "Part", "place"]
 
 
 class Part(StrEnum):
@@ -32,16 +32,25 @@ class Part(StrEnum):
     CONTROL = "control"
 
 
-class Placeable(Protocol):
+class Component(wiring.Component):
     """A component that can be a module of its own.
 
-    ``identity`` is equal for components that are alike; ``part`` is where the component's own
-    logic counts; ``signature`` names its ports.
+    Attributes
+    ----------
+    identity : hashable
+        Its class and what it was made from: equal for components that are alike.
+    part : Part
+        Where its own logic counts.
     """
 
     identity: Hashable
-    part: Part
-    signature: wiring.Signature
+    part = Part.CONTROL
+
+    def __new__(cls, *args: Any, src_loc_at: int = 0, **kwargs: Any) -> Self:
+        """Keep the arguments of the constructor."""
+        self: Self = super().__new__(cls, *args, src_loc_at=src_loc_at + 1, **kwargs)
+        self.identity = (cls, args, frozenset(kwargs.items()))
+        return self
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class Hierarchy:
         """The part that each module placed so far is, by the module's name."""
         return {module.name: module.part for module in self._modules.values()}
 
-    def instance(self, component: Placeable, name: str) -> Instance:
+    def instance(self, component: Component, name: str) -> Instance:
         """An instance of the module of ``component``, connected to its ports.
 
         What it is connected to gets the names of the instance and of the ports.
@@ -97,7 +106,7 @@ class Hierarchy:
             ports[f"{direction}_{port}"] = signal
         return Instance(module.name, **ports)
 
-    def _module(self, component: Placeable) -> _Module:
+    def _module(self, component: Component) -> _Module:
         key = component.identity
         if key not in self._modules:
             name = self._fresh_name(type(component).__name__)

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueCastable, signed
-from amaranth.lib import data, wiring
+from amaranth.hdl import Const, Module, Signal, Value, ValueCastable, signed
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from dintmac.golden.formats import Format
-from dintmac.hdl.architectures import Architecture
+from dintmac.hdl.architectures import Multiplier
+from dintmac.hdl.architectures.behavioural import define, product
 from dintmac.hdl.bit_heap import BitHeap
-from dintmac.hdl.hierarchy import Part, place
+from dintmac.hdl.hierarchy import Component, Part, place
 from dintmac.hdl.operands import operands_layout, term_constant, term_rows, term_shape
 
 __all__ = ["GroupPartialProducts", "InnerProduct", "weights_layout"]
@@ -27,10 +28,10 @@ def weights_layout(format: Format, lanes: int) -> data.ArrayLayout:
     return data.ArrayLayout(format.bits, lanes)
 
 
-class GroupPartialProducts(wiring.Component):
+class GroupPartialProducts(Component):
     """Partial products of a group of lanes as a module of its own: alike groups are one module.
 
-    The bits come as the heap adds them (:attr:`Architecture.adds_complements`).
+    The bits come as the heap adds them (:attr:`Multiplier.adds_complements`).
 
     Members
     -------
@@ -43,10 +44,9 @@ class GroupPartialProducts(wiring.Component):
 
     part = Part.PRODUCTS
 
-    def __init__(self, format: Format, architecture: Architecture):
+    def __init__(self, format: Format, architecture: Multiplier):
         self._format = format
         self._architecture = architecture
-        self.identity = (type(self), format, architecture)
         assert architecture.generator is not None
         width = operands_layout(architecture, architecture.group).elem_shape
         some = architecture.generator(
@@ -74,15 +74,15 @@ class GroupPartialProducts(wiring.Component):
         return m
 
 
-class InnerProduct(wiring.Component):
+class InnerProduct(Component):
     """``o = addend + term + Σ weight[i] × activation[i]`` modulo ``2 ** width``.
 
     Combinational, but for a register amid the adder tree if ``tree_register``: weights and operands
     enter one enabled cycle before the addend and the term, and the sum comes with these.
 
-    A resident architecture adds its correction of the weights to that. Weights count in hardware
+    A folded architecture adds its correction of the weights to that. Weights count in hardware
     units: steps for integers, half steps for others. Addend, term and sum are as the heap adds
-    them, :meth:`Architecture.as_added`: an inverter in the midst of it would hide full adders from
+    them, :meth:`Multiplier.as_added`: an inverter in the midst of it would hide full adders from
     synthesis. In carry-save form they are the sum of two ports: ``addend + addend_carry`` and
     ``o + o_carry``.
 
@@ -90,11 +90,11 @@ class InnerProduct(wiring.Component):
     ----------
     format : Format
         Weight format.
-    architecture : Architecture
+    architecture : Multiplier
         How products are made. ``behavioural`` writes ``*`` and ``+``; all others put the partial
         products of all lanes, the term and the addend into one bit heap.
     lanes : int
-        Number of products. A last group that is not full is filled with noughts.
+        Number of products. A last group that is not full is filled with zeros.
     width : int
         Bits of addend and result.
     tree_register : int
@@ -124,7 +124,7 @@ class InnerProduct(wiring.Component):
         self,
         *,
         format: Format,
-        architecture: Architecture,
+        architecture: Multiplier,
         lanes: int,
         width: int,
         tree_register: int = 0,
@@ -136,16 +136,6 @@ class InnerProduct(wiring.Component):
         self._tree_register = tree_register
         self._fast_adder = bool(fast_adder)
         self._carry_save = bool(carry_save)
-        self.identity = (
-            type(self),
-            format,
-            architecture,
-            lanes,
-            width,
-            tree_register,
-            fast_adder,
-            carry_save,
-        )
         members = {
             "operands": In(operands_layout(architecture, lanes)),
             "weights": In(weights_layout(format, lanes)),
@@ -172,7 +162,7 @@ class InnerProduct(wiring.Component):
             operands = [Value.cast(operand).as_signed() for operand in self.operands]
             pairs = zip(operands, map(Value.cast, self.weights), strict=True)
             products = [
-                behavioural_product(m, self._format, operand, weight, f"_{lane}")
+                product(m, self._format, operand, weight, f"_{lane}")
                 for lane, (operand, weight) in enumerate(pairs)
             ]
             m.d.comb += self.o.eq(self.addend - _balanced_sum(m, products))
@@ -236,45 +226,12 @@ class InnerProduct(wiring.Component):
             heap.add_constant(-group.constant if complements else group.constant)
 
 
-def behavioural_product(
-    m: Module, format: Format, activation: Value, code: Value, suffix: str = ""
-) -> Value:
-    """The product in hardware units with ``*``; a denormal is the activation or its negation.
-
-    ``suffix`` ends the names of the signals that it is made of.
-    """
-
-    def define(name: str, value: Value) -> Value:
-        return _define(m, name + suffix, value)
-
-    if format.is_float:
-        significand = define("significand", Cat(code[0], code[1:3].any()) * activation)
-        large = define("large", Mux(code[1], significand << 2, significand << 1))
-        magnitude = define("magnitude", Mux(code[2], large, significand))
-        negated = define("negated", -magnitude)
-        return define("product", Mux(code[3], negated, magnitude))
-    if format.is_integer:
-        return define("product", code.as_signed() * activation)
-    steps = define("steps", code.as_signed() * activation)
-    negated = define("negated", -activation)
-    half_step = define("half_step", Mux(code[0], negated, activation))
-    denormal = define("denormal", code[-1] & ~code[1:-1].any())
-    return define("product", Mux(denormal, half_step, steps << 1))
-
-
 def _balanced_sum(m: Module, terms: list[Value]) -> Value:
     """Add in pairs, so that n terms grow by log2(n) bits."""
     level = 0
     while len(terms) > 1:
         pairs = zip(terms[0::2], terms[1::2], strict=False)
-        sums = [_define(m, f"sum_{level}_{i}", a + b) for i, (a, b) in enumerate(pairs)]
+        sums = [define(m, f"sum_{level}_{i}", a + b) for i, (a, b) in enumerate(pairs)]
         terms = sums + terms[len(sums) * 2 :]
         level += 1
     return terms[0]
-
-
-def _define(m: Module, name: str, value: Value) -> Value:
-    """A signal called ``name`` that carries ``value``."""
-    signal = Signal(value.shape(), name=name)
-    m.d.comb += signal.eq(value)
-    return signal

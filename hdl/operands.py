@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Const, Module, Shape, Signal, Value, ValueCastable, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from dintmac.golden.formats import ACTIVATION_BITS, Format
-from dintmac.hdl.architectures import Architecture, PartialProducts
+from dintmac.hdl.architectures import Multiplier, PartialProducts
 from dintmac.hdl.bit_heap import BitHeap
-from dintmac.hdl.hierarchy import Part
+from dintmac.hdl.hierarchy import Component, Part
 
 __all__ = [
     "Operands",
@@ -27,13 +27,13 @@ def activations_layout(lanes: int) -> data.ArrayLayout:
     return data.ArrayLayout(signed(ACTIVATION_BITS), lanes)
 
 
-def operands_layout(architecture: Architecture, lanes: int) -> data.ArrayLayout:
+def operands_layout(architecture: Multiplier, lanes: int) -> data.ArrayLayout:
     """The operands of all groups of an architecture, group 0 in the least significant bits."""
     width = len(architecture.operands(_some_activations(architecture)))
     return data.ArrayLayout(width, -(-lanes // architecture.group))
 
 
-def term_shape(format: Format, architecture: Architecture, lanes: int) -> Shape:
+def term_shape(format: Format, architecture: Multiplier, lanes: int) -> Shape:
     """The shape that holds every activation term of ``lanes`` lanes, where there is one."""
     assert architecture.activation_term is not None
     low, high = architecture.activation_term(_some_activations(architecture)).range
@@ -41,7 +41,7 @@ def term_shape(format: Format, architecture: Architecture, lanes: int) -> Shape:
     return signed(max((-low * scale - 1).bit_length(), (high * scale).bit_length()) + 1)
 
 
-def term_rows(format: Format, architecture: Architecture, lanes: int) -> data.ArrayLayout:
+def term_rows(format: Format, architecture: Multiplier, lanes: int) -> data.ArrayLayout:
     """The shape of the activation terms of ``lanes`` lanes as two rows, less their constant."""
     assert architecture.activation_term is not None
     low, high = architecture.activation_term(_some_activations(architecture)).range
@@ -49,23 +49,23 @@ def term_rows(format: Format, architecture: Architecture, lanes: int) -> data.Ar
     return data.ArrayLayout(((high - low) * scale).bit_length(), 2)
 
 
-def term_constant(format: Format, architecture: Architecture, lanes: int) -> int:
+def term_constant(format: Format, architecture: Multiplier, lanes: int) -> int:
     """The constant of the activation terms of ``lanes`` lanes."""
     assert architecture.activation_term is not None
     constant = architecture.activation_term(_some_activations(architecture)).constant
     return constant * -(-lanes // architecture.group) * architecture.activation_factor(format)
 
 
-class Operands(wiring.Component):
+class Operands(Component):
     """Operands and activation term of an architecture, combinational.
 
     Parameters
     ----------
     format : Format
         Weight format.
-    architecture : Architecture
+    architecture : Multiplier
     lanes : int
-        A last group that is not full is filled with noughts.
+        A last group that is not full is filled with zeros.
     fast_adder : int
         Whether the term is left in carry-save form (1) or its carries ripple (0).
 
@@ -81,12 +81,13 @@ class Operands(wiring.Component):
     """
 
     def __init__(
-        self, *, format: Format, architecture: Architecture, lanes: int, fast_adder: int = 0
+        self, *, format: Format, architecture: Multiplier, lanes: int, fast_adder: int = 0
     ):
         self._format = format
         self._architecture = architecture
         self._fast_adder = bool(fast_adder)
-        self.identity = (type(self), format, architecture, lanes, fast_adder)
+        if architecture.makes_products:
+            self.part = Part.PRODUCTS
         members = {
             "activations": In(activations_layout(lanes)),
             "operands": Out(operands_layout(architecture, lanes)),
@@ -100,11 +101,6 @@ class Operands(wiring.Component):
     def shared(self) -> dict[str, ValueCastable]:
         """Outputs by name: what an :class:`InnerProduct` connects to."""
         return {name: getattr(self, name) for name in ("operands", "term") if hasattr(self, name)}
-
-    @property
-    def part(self) -> Part:
-        """Products, where the architecture makes any; else there is nothing to tell apart."""
-        return Part.CONTROL if self._architecture.generator is None else Part.PRODUCTS
 
     def elaborate(self, platform):
         m = Module()
@@ -148,5 +144,5 @@ class Operands(wiring.Component):
         return heap.times(self._architecture.activation_factor(self._format)).reduce_to_rows(m)
 
 
-def _some_activations(architecture: Architecture) -> list[Value]:
+def _some_activations(architecture: Multiplier) -> list[Value]:
     return [Signal(ACTIVATION_BITS) for _ in range(architecture.group)]

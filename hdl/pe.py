@@ -3,29 +3,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from amaranth.hdl import Module, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from dintmac.golden.formats import Format
-from dintmac.hdl.architectures import architecture_for
-from dintmac.hdl.checks import (
-    check_depth,
-    check_flag,
-    check_format,
-    check_positive,
-    check_tree,
-)
-from dintmac.hdl.hierarchy import Part, place
+from dintmac.hdl.architectures import ARCHITECTURES
+from dintmac.hdl.design import Design
+from dintmac.hdl.hierarchy import Component, place
 from dintmac.hdl.inner_product import InnerProduct, weights_layout
 from dintmac.hdl.operands import Operands, activations_layout
 from dintmac.hdl.pipeline import register
-from dintmac.hdl.prepared_weights import PreparedWeights
 
-__all__ = ["ProcessingElement"]
+if TYPE_CHECKING:
+    from dintmac.hdl.configuration import Configuration
+
+__all__ = ["DESIGN", "STAGES", "ProcessingElement", "latency", "swap_delay"]
 
 
-class ProcessingElement(PreparedWeights, wiring.Component):
+class ProcessingElement(Component):
     """Multiplies vectors of activations by resident weights: sums of ``lanes`` products.
 
     Activations pass from ``i`` to ``o`` (to the next column) in one cycle. Their partial sums enter
@@ -42,33 +39,18 @@ class ProcessingElement(PreparedWeights, wiring.Component):
     and whatever is multiplied from the next cycle on is multiplied by it: vectors under way have to
     be out first. ``i_swap`` is handed on and does nothing.
 
-    With a resident architecture, ``o_partial_sums`` also contains :meth:`correction` of the
-    weights, which whoever prepares them subtracts from the first partial sum, the bias
-    (docs/arithmetic.md, section 2). Weights are loaded as :meth:`stored` gives them.
+    With a folded architecture, ``o_partial_sums`` also contains the correction of the weights
+    (:meth:`Configuration.correction`), which whoever prepares them subtracts from the first partial
+    sum, the bias (docs/arithmetic.md, section 2). Weights are loaded as
+    :meth:`Configuration.encode` gives them.
 
     Sums of up to ``depth`` products are exact: partial sums are ``format.accumulator_bits(depth)``
     wide (docs/dint.md, section 4).
 
     Parameters
     ----------
-    format : Format
-        Weight format.
-    depth : int
-        Greatest number of products in a sum, over all processing elements and passes.
-    lanes : int
-        Products in a sum that this element adds.
-    outputs : int
-        Sums that share the activations.
-    architecture : str or None
-        Name of the multiplier architecture; the default of the format if None.
-    operand_register : int
-        Whether what the architecture makes of the activations alone has a stage of its own (1).
-    tree_register : int
-        Rows of the register amid the adder tree, which partial sums come after; 0 for none.
-    fast_adder : int
-        Whether the last adder is a parallel-prefix adder (1) or a ripple (0).
-    double_buffered : int
-        Whether the next weights can be loaded while these are in use (1) or not (0).
+    configuration : Configuration
+        Of ``pe``.
 
     Members
     -------
@@ -79,59 +61,13 @@ class ProcessingElement(PreparedWeights, wiring.Component):
     i_activations, o_activations : In, Out (lanes × signed 8)
     i_partial_sums, o_partial_sums : In, Out (outputs × signed)
         In hardware units: half steps for dINT and FP4, steps for integers.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If a parameter is not as above.
     """
 
-    part = Part.CONTROL
-
-    def __init__(
-        self,
-        *,
-        format: Format,
-        depth: int,
-        lanes: int,
-        outputs: int,
-        architecture: str | None = None,
-        operand_register: int = 0,
-        tree_register: int = 0,
-        fast_adder: int = 0,
-        double_buffered: int = 1,
-    ) -> None:
-        check_format(format)
-        check_positive("lanes", lanes)
-        check_positive("outputs", outputs)
-        check_depth(depth, lanes)
-        check_flag("operand_register", operand_register)
-        check_flag("double_buffered", double_buffered)
-        self._architecture = architecture_for(format, architecture, resident=True)
-        check_tree(self._architecture, tree_register=tree_register, fast_adder=fast_adder)
-        self._format = format
-        self._depth = depth
-        self._lanes = lanes
-        self._outputs = outputs
-        self._width = format.accumulator_bits(depth)
-        self._operand_register = operand_register
-        self._tree_register = tree_register
-        self._fast_adder = fast_adder
-        self._double_buffered = bool(double_buffered)
-        self.identity = (
-            type(self),
-            format,
-            depth,
-            lanes,
-            outputs,
-            self._architecture,
-            operand_register,
-            tree_register,
-            fast_adder,
-            double_buffered,
-        )
-        weights = data.ArrayLayout(weights_layout(format, lanes), outputs)
-        partial_sums = data.ArrayLayout(signed(self._width), outputs)
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+        lanes, outputs = configuration.sizes.lanes, configuration.sizes.outputs
+        weights = data.ArrayLayout(weights_layout(configuration.format, lanes), outputs)
+        partial_sums = data.ArrayLayout(signed(configuration.width), outputs)
         super().__init__(
             {
                 "enable": In(1),
@@ -149,43 +85,10 @@ class ProcessingElement(PreparedWeights, wiring.Component):
             }
         )
 
-    @property
-    def format(self) -> Format:
-        """Weight format."""
-        return self._format
-
-    @property
-    def depth(self) -> int:
-        """Greatest number of products in a sum."""
-        return self._depth
-
-    @property
-    def lanes(self) -> int:
-        """Products in a sum that this element adds."""
-        return self._lanes
-
-    @property
-    def outputs(self) -> int:
-        """Sums that share the activations."""
-        return self._outputs
-
-    @property
-    def latency(self) -> int:
-        """Enabled cycles from activations to the partial sums that contain their products."""
-        return 2 + self._operand_register + bool(self._tree_register)
-
-    @property
-    def double_buffered(self) -> bool:
-        """Whether the next weights can be loaded while these are in use."""
-        return self._double_buffered
-
-    @property
-    def swap_delay(self) -> int:
-        """Enabled cycles from a vector with ``i_swap`` to the one that takes the shadow weights."""
-        return self._operand_register
-
     def elaborate(self, platform):
         m = Module()
+        configuration, stages = self._configuration, self._configuration.stages
+        architecture = ARCHITECTURES[configuration.architecture]
 
         # Inputs.
         taken = Signal()
@@ -196,16 +99,16 @@ class ProcessingElement(PreparedWeights, wiring.Component):
             m.d.sync += self.o_valid.eq(self.i_valid)
         m.d.comb += [self.o_activations.eq(activations), self.o_swap.eq(swap)]
         operands = Operands(
-            format=self._format,
-            architecture=self._architecture,
-            lanes=self._lanes,
-            fast_adder=self._fast_adder,
+            format=configuration.format,
+            architecture=architecture,
+            lanes=configuration.sizes.lanes,
+            fast_adder=stages.fast_adder,
         )
         place(m, "shared", operands, platform)
         m.d.comb += operands.activations.eq(activations)
         shared, valid, swaps = operands.shared, self.o_valid, taken & self.i_swap
 
-        if self._operand_register:
+        if stages.operand_register:
             taken = self.enable & valid
             shared = {name: register(m, value, taken, name) for name, value in shared.items()}
             valid = register(m, valid, self.enable, "operands_valid", reset=True)
@@ -213,12 +116,13 @@ class ProcessingElement(PreparedWeights, wiring.Component):
 
         # Weights are shifted from row to row; the resident set is multiplied.
         loaded = register(m, self.i_weights, self.load, "loaded")
-        resident = register(m, loaded, swaps, "resident") if self._double_buffered else loaded
+        resident = register(m, loaded, swaps, "resident") if stages.double_buffered else loaded
         m.d.comb += self.o_weights.eq(loaded)
 
         # Products, and the register in their tree.
-        inner_products = [self._add_inner_product(m, platform, i) for i in range(self._outputs)]
-        if self._tree_register:
+        outputs = range(configuration.sizes.outputs)
+        inner_products = [self._add_inner_product(m, platform, i) for i in outputs]
+        if stages.tree_register:
             taken = self.enable & valid
             m.d.comb += [inner_product.enable.eq(taken) for inner_product in inner_products]
             # The products wait there; what joins them behind it waits here.
@@ -227,7 +131,7 @@ class ProcessingElement(PreparedWeights, wiring.Component):
             valid = register(m, valid, self.enable, "tree_valid", reset=True)
 
         # Partial sums.
-        as_added = self._architecture.as_added
+        as_added = architecture.as_added
         for output, inner_product in enumerate(inner_products):
             inner_product.connect(m, shared)
             # Kept as the heap has it: a flip-flop's complement is at hand where the sum is not.
@@ -242,13 +146,35 @@ class ProcessingElement(PreparedWeights, wiring.Component):
         return m
 
     def _add_inner_product(self, m: Module, platform: object, output: int) -> InnerProduct:
+        configuration = self._configuration
         inner_product = InnerProduct(
-            format=self._format,
-            architecture=self._architecture,
-            lanes=self._lanes,
-            width=self._width,
-            tree_register=self._tree_register,
-            fast_adder=self._fast_adder,
+            format=configuration.format,
+            architecture=ARCHITECTURES[configuration.architecture],
+            lanes=configuration.sizes.lanes,
+            width=configuration.width,
+            tree_register=configuration.stages.tree_register,
+            fast_adder=configuration.stages.fast_adder,
         )
         place(m, f"inner_product_{output}", inner_product, platform)
         return inner_product
+
+
+def latency(configuration: Configuration) -> int:
+    """Enabled cycles from activations to the partial sums that contain their products."""
+    return 2 + configuration.stages.latency
+
+
+def swap_delay(configuration: Configuration) -> int:
+    """Enabled cycles from a vector with ``i_swap`` to the one that takes the shadow weights."""
+    return configuration.stages.operand_register
+
+
+STAGES = ("operand_register", "tree_register", "fast_adder", "double_buffered")
+
+DESIGN = Design(
+    "weight-stationary processing element",
+    ProcessingElement,
+    latency,
+    {"depth": 4096, "lanes": 16, "outputs": 4},
+    STAGES,
+)

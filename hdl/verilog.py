@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from amaranth.back import rtlil
 
 from dintmac.golden.files import temporary_folder
+from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.description import head, port_list, port_map
-from dintmac.hdl.designs import Configuration
 from dintmac.hdl.hierarchy import Hierarchy, Part
 from dintmac.hdl.ports import FlatPorts, Image, Port
 from dintmac.hdl.readable import readable
@@ -38,8 +37,6 @@ class Export:
     ports : tuple of Port
         Without ``clk`` and ``rst``.
     configuration : Configuration
-    component : wiring.Component
-        What the configuration builds.
     images : tuple of Image
         Files with prepared weights that come with it, if any do.
     """
@@ -48,7 +45,6 @@ class Export:
     modules: str
     ports: tuple[Port, ...]
     configuration: Configuration
-    component: Any = field(repr=False, compare=False)
     images: tuple[Image, ...] = ()
 
     @property
@@ -84,15 +80,14 @@ def export(configuration: Configuration, module: str | None = None) -> Export:
     name = configuration.design if module is None else module
     if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is None:
         raise ValueError(f"module must be a Verilog identifier, not {name!r}")
-    component = configuration.build()
-    flat = FlatPorts(component)
+    flat = FlatPorts(configuration.create())
     signals = {port: (signal, None) for port, (_, signal) in flat.ports.items()}
     hierarchy = Hierarchy(name)
     top = rtlil.convert(flat, name=name, platform=hierarchy, ports=signals, emit_src=False)
     ports = tuple(port for port, _ in flat.ports.values())
     modules = _to_verilog(f"{top}\n{hierarchy.text}")
     modules = _with_port_list(modules, name, ports)
-    return Export(name, _with_parts(modules, hierarchy.parts), ports, configuration, component)
+    return Export(name, _with_parts(modules, hierarchy.parts), ports, configuration)
 
 
 #: Internal names that only repeat others are dropped, and multiplexers that only hold a register

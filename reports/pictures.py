@@ -16,7 +16,7 @@ from amaranth.hdl import Signal
 from dintmac.golden.files import write_files
 from dintmac.golden.formats import DINT4, FP4, INT4, INT8, Format
 from dintmac.hdl.architectures import ARCHITECTURES
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.reports.pages import render_picture
 
 __all__ = ["PICTURES", "main", "picture"]
@@ -59,7 +59,7 @@ PICTURES: Mapping[str, Mapping[str, Any]] = {
         "narrow": _sizes(DINT4),
         "wide": _sizes(INT8),
         "depth": _DEPTH,
-        "latency": Configuration("mac", DINT4).build().latency,
+        "latency": Configuration("mac", DINT4).latency,
     },
 }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.sim.benches import BENCHES, tests_of
 from dintmac.sim.handle import Handle
 from dintmac.sim.simulators import Simulator, default_simulator
@@ -130,8 +130,8 @@ def run_bench(
 
 async def run_tests(handle: Handle, configuration: Configuration, seed: int) -> list[TestResult]:
     """Run the tests one after the other, each from a reset with random numbers of its own."""
-    bench = BENCHES[configuration.design]
     tests = tests_of(configuration)
+    bench = BENCHES[configuration.design]
     results = []
     for number, test in enumerate(tests, start=1):
         name = test.__name__.removeprefix("test_")

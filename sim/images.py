@@ -12,8 +12,8 @@ from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.golden.formats import ACTIVATION_MAX, ACTIVATION_MIN
 from dintmac.golden.matmul import matmul
 from dintmac.golden.workload import Layer
+from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.ports import Image, Port
-from dintmac.hdl.prepared_weights import PreparedWeights
 from dintmac.hdl.verilog import Export
 from dintmac.sim.passes import plan
 from dintmac.sim.vectors import pack
@@ -51,12 +51,12 @@ def images_of(export: Export, layer: Layer, stem: str) -> tuple[Image, ...]:
         If the design takes no prepared weights, the layer does not suit it
         (:func:`dintmac.sim.passes.plan`), or a sum with its bias does not fit.
     """
-    component = export.component
-    if not isinstance(component, PreparedWeights):
+    configuration = export.configuration
+    if len(configuration.weight_formats) > 1:
         raise ValueError(
-            f"weights must be for a mac, dot, pe or tile, not for {export.configuration.design}"
+            f"weights must be for a design of one weight format, not for {configuration.design}"
         )
-    cut = plan(layer, export.configuration)
+    cut = plan(layer, configuration)
     ports = {port.name: port for port in export.ports}
     weights = next(port for port in export.ports if port.name.endswith("weights"))
     sums = ports.get("o_partial_sums") or ports["o_sum"]
@@ -65,8 +65,8 @@ def images_of(export: Export, layer: Layer, stem: str) -> tuple[Image, ...]:
     codes = np.array(
         [[cut.weights(k, n) for n in range(cut.output_blocks)] for k in range(cut.depth_blocks)]
     )
-    by_row = ["row (the last first)"] * ("rows" in export.configuration.parameters)
-    begin = cut.blocks(layer.bias) - _correction(component, codes)
+    by_row = ["row (the last first)"] * ("rows" in configuration.parameters)
+    begin = cut.blocks(layer.bias) - _correction(configuration, codes)
     add = "to be added to sums" if starts is sums else "for sums to begin with"
 
     def image(
@@ -82,7 +82,7 @@ def images_of(export: Export, layer: Layer, stem: str) -> tuple[Image, ...]:
             "weights, as stored",
             weights,
             ["block of K", "block of N", *by_row],
-            component.stored(codes[:, :, ::-1]),
+            configuration.encode(codes[:, :, ::-1]),
         ),
         image(
             "biases",
@@ -113,17 +113,17 @@ def images_of(export: Export, layer: Layer, stem: str) -> tuple[Image, ...]:
     return tuple(found)
 
 
-def _correction(component: PreparedWeights, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+def _correction(configuration: Configuration, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
     """What sums are too large by, shape (blocks of N, columns, outputs).
 
     Parameters
     ----------
-    component : PreparedWeights
+    configuration : Configuration
     codes : uint8 array, shape (blocks of K, blocks of N, rows, columns, outputs, lanes)
     """
     by_sum = np.transpose(codes, (1, 3, 4, 0, 2, 5))
     passes = by_sum.reshape(*by_sum.shape[:4], -1)
-    total: NDArray[np.int64] = component.correction(passes).sum(axis=-1)
+    total: NDArray[np.int64] = configuration.correction(passes).sum(axis=-1)
     return total
 
 

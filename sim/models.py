@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.golden.formats import INT8, Format
 from dintmac.golden.matmul import matmul
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.ports import Port
 from dintmac.sim.scoreboard import Expected
 from dintmac.sim.streams import CheckError, Payload
@@ -31,8 +31,7 @@ class DotProductModel:
     """
 
     def __init__(self, configuration: Configuration, ports: Mapping[str, Port]) -> None:
-        self._format = configuration.format
-        self._design = configuration.build()
+        self._configuration = configuration
         self._ports = ports
         self._inputs: list[Payload] = []
 
@@ -49,9 +48,10 @@ class DotProductModel:
         self._inputs = self._inputs[ends[-1] + 1 :]
         activations = unpack([p["activations"] for p in inputs], self._ports["i_activations"])
         stored = unpack([p["weights"] for p in inputs], self._ports["i_weights"]).astype(np.uint8)
-        codes = self._design.restored(stored)
-        units = self._format.to_units(codes)
-        sums = np.cumsum(np.sum(activations * units, axis=1) + self._design.correction(codes))
+        codes = self._configuration.decode(stored)
+        units = self._configuration.format.to_units(codes)
+        products = np.sum(activations * units, axis=1)
+        sums = np.cumsum(products + self._configuration.correction(codes))
         first = np.array([payload["first"] for payload in inputs])
         starts = np.maximum.accumulate(np.where(first, np.arange(len(inputs)), 0))[ends]
         before = np.concatenate([[0], sums])[starts]
@@ -63,7 +63,7 @@ class DotProductModel:
             )
 
         # Sums of products fit; what a correction adds to them may wrap.
-        width = self._ports["o_sum"].element_bits
+        width = self._configuration.width
         return Expected(narrow(sums[ends] - before, width, Overflow.WRAP), explain)
 
     def reset(self) -> None:
@@ -83,11 +83,11 @@ class TileModel:
 
     def __init__(self, configuration: Configuration, ports: Mapping[str, Port]) -> None:
         self._format = configuration.format
-        self._design = configuration.build()
+        self._configuration = configuration
         self._ports = ports
         self._weights = ports.get("i_weight_weights") or ports["i_weights"]
         #: Transfers of weights that make a set.
-        self._rows = configuration.parameters.get("rows", 1)
+        self._rows = configuration.sizes.rows
         self._resident: tuple[int, ...] | None = None
         self._vectors: list[tuple[tuple[int, ...], Payload]] = []
         self._shadow: list[int] = []
@@ -130,9 +130,10 @@ class TileModel:
         values = addends.copy()
         for start, end in _runs([weights for weights, _ in vectors]):
             codes = self._matrix(vectors[start][0])
-            sums = matmul(rows[start:end], codes, self._format) + self._design.correction(codes)
+            sums = matmul(rows[start:end], codes, self._format)
+            sums = sums + self._configuration.correction(codes)
             values[start:end] += sums.reshape(values[start:end].shape)
-        values = narrow(values, self._ports["i_partial_sums"].element_bits, Overflow.WRAP)
+        values = narrow(values, self._configuration.width, Overflow.WRAP)
 
         def explain(index: int) -> str:
             weights, payload = vectors[index]
@@ -147,7 +148,7 @@ class TileModel:
 
     def _matrix(self, weights: tuple[int, ...]) -> NDArray[np.uint8]:
         """Codes, shape (columns × outputs, rows × lanes), of a set."""
-        codes = self._design.restored(unpack(weights, self._weights).astype(np.uint8))
+        codes = self._configuration.decode(unpack(weights, self._weights).astype(np.uint8))
         lanes = codes.shape[-1]
         by_output = np.moveaxis(codes.reshape(len(weights), -1, lanes), 0, 1)
         return by_output.reshape(by_output.shape[0], -1)
@@ -191,7 +192,7 @@ class ProcessingElementModel(TileModel):
 class FusedModel:
     """Partial sums plus products of 4-bit or of INT8 weights, and the weights' correction.
 
-    Weights are looked up among all codes of their format. A swap takes what was loaded last.
+    A swap takes what was loaded last.
 
     Parameters
     ----------
@@ -201,7 +202,7 @@ class FusedModel:
     """
 
     def __init__(self, configuration: Configuration, ports: Mapping[str, Port]) -> None:
-        self._element = configuration.build()
+        self._configuration = configuration
         self._ports = ports
         self._loaded: Payload | None = None
         self._resident: Payload | None = None
@@ -226,16 +227,16 @@ class FusedModel:
     def expect(self, count: int) -> Expected:
         """The next ``count`` vectors of partial sums."""
         vectors, self._vectors = self._vectors[:count], self._vectors[count:]
-        port = self._ports["i_partial_sums"]
-        values = unpack([payload["partial_sums"] for _, payload in vectors], port)
+        words = [payload["partial_sums"] for _, payload in vectors]
+        values = unpack(words, self._ports["i_partial_sums"])
         for start, end in _runs([weights for weights, _ in vectors]):
             format, codes = self._decode(vectors[start][0])
             payloads = [payload for _, payload in vectors[start:end]]
             activations = self._activations(format, payloads).astype(np.int8)
             sums = matmul(activations, codes, format).astype(np.int64)
-            units = self._element.format.units_per_step // format.units_per_step
-            values[start:end] += sums * units + self._element.correction(format, codes)
-        values = narrow(values, port.element_bits, Overflow.WRAP)
+            units = self._configuration.units // format.units_per_step
+            values[start:end] += sums * units + self._configuration.correction(codes, format)
+        values = narrow(values, self._configuration.width, Overflow.WRAP)
 
         def explain(index: int) -> str:
             weights, payload = vectors[index]
@@ -250,22 +251,15 @@ class FusedModel:
 
     def _decode(self, weights: Payload) -> tuple[Format, NDArray[np.uint8]]:
         """Format and codes, shape (outputs, products), of a set."""
-        format = INT8 if weights["int8"] else self._element.format
-        nibbles = unpack([weights["weights"]], self._ports["i_weights"])[0]
-        per_weight = nibbles.shape[-1] // self._element.products(format)
-        every = np.arange(format.codes, dtype=np.uint8)
-        repeated = np.repeat(every[:, np.newaxis], self._element.products(format), axis=1)
-        words = self._element.nibbles(format, repeated)[:, :per_weight]
-        places = 16 ** np.arange(per_weight)
-        code_of_word = np.empty(format.codes, dtype=np.uint8)
-        code_of_word[words @ places] = every
-        return format, code_of_word[nibbles.reshape(len(nibbles), -1, per_weight) @ places]
+        format = INT8 if weights["int8"] else self._configuration.format
+        nibbles = unpack([weights["weights"]], self._ports["i_weights"])[0].astype(np.uint8)
+        return format, self._configuration.decode(nibbles, format)
 
     def _activations(self, format: Format, payloads: Sequence[Payload]) -> NDArray[np.int64]:
         """The activations of vectors, shape (vectors, products)."""
         words = [payload["activations"] for payload in payloads]
         lanes = unpack(words, self._ports["i_activations"])
-        return lanes[:, :: lanes.shape[1] // self._element.products(format)]
+        return lanes[:, :: lanes.shape[1] // self._configuration.products(format)]
 
     def reset(self) -> None:
         """Forget the vectors under way; weights remain."""

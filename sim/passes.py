@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.workload import Layer, Workload
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
+from dintmac.hdl.parameters import Sizes
 
 __all__ = ["Plan", "plan"]
 
@@ -28,15 +29,12 @@ class Plan:
     Attributes
     ----------
     source : Workload or Layer
-    rows, columns, lanes, outputs : int
-        Sizes of the design.
+    sizes : Sizes
+        Those of the design.
     """
 
     source: Workload | Layer
-    rows: int
-    columns: int
-    lanes: int
-    outputs: int
+    sizes: Sizes
 
     @property
     def vectors(self) -> int:
@@ -46,12 +44,12 @@ class Plan:
     @property
     def block_depth(self) -> int:
         """Products that a pass adds to a sum."""
-        return self.rows * self.lanes
+        return self.sizes.products
 
     @property
     def block_outputs(self) -> int:
         """Sums that a pass works on."""
-        return self.columns * self.outputs
+        return self.sizes.sums
 
     @property
     def depth_blocks(self) -> int:
@@ -79,7 +77,7 @@ class Plan:
         start = depth_block * self.block_depth
         part = self.source.activations[:, start : start + self.block_depth]
         padded = np.pad(part, ((0, 0), (0, self.block_depth - part.shape[1])))
-        return padded.reshape(self.vectors, self.rows, self.lanes)
+        return padded.reshape(self.vectors, self.sizes.rows, self.sizes.lanes)
 
     def weights(self, depth_block: int, output_block: int) -> NDArray[np.uint8]:
         """Codes of a pass, shape (rows, columns, outputs, lanes); zeros beyond K and N."""
@@ -89,7 +87,8 @@ class Plan:
         ]
         missing = (self.block_outputs - part.shape[0], self.block_depth - part.shape[1])
         padded = np.pad(part, ((0, missing[0]), (0, missing[1])))
-        by_output = padded.reshape(self.columns, self.outputs, self.rows, self.lanes)
+        sizes = self.sizes
+        by_output = padded.reshape(sizes.columns, sizes.outputs, sizes.rows, sizes.lanes)
         return np.moveaxis(by_output, 2, 0)
 
     def blocks(self, outputs: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -99,7 +98,8 @@ class Plan:
         """
         missing = self.output_blocks * self.block_outputs - outputs.shape[-1]
         padded = np.pad(outputs, [(0, 0)] * (outputs.ndim - 1) + [(0, missing)])
-        shape = (*outputs.shape[:-1], self.output_blocks, self.columns, self.outputs)
+        by_block = self.output_blocks, self.sizes.columns, self.sizes.outputs
+        shape = (*outputs.shape[:-1], *by_block)
         return np.moveaxis(padded.reshape(shape), -3, 0)
 
     def assemble(self, sums: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -126,9 +126,9 @@ def plan(source: Workload | Layer, configuration: Configuration) -> Plan:
             f"format must be {source.format.name} as in the workload, "
             f"not {configuration.format.name}"
         )
-    sizes, depth = configuration.parameters, source.weights.shape[1]
-    if sizes["depth"] < depth:
+    sizes, depth = configuration.sizes, source.weights.shape[1]
+    if sizes.depth < depth:
         raise ValueError(
-            f"depth must be at least {depth}, the workload's inner axis, not {sizes['depth']}"
+            f"depth must be at least {depth}, the workload's inner axis, not {sizes.depth}"
         )
-    return Plan(source, *(sizes.get(name, 1) for name in ("rows", "columns", "lanes", "outputs")))
+    return Plan(source, sizes)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from dintmac.golden.files import write_files
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.processes import python, run, started
 from dintmac.hdl.verilog import export
 from dintmac.sim.amaranth_handle import run_amaranth
@@ -201,7 +201,7 @@ class Amaranth(Simulator):
         folder: Path,
         progress: Progress,
     ) -> Any:
-        return run_amaranth(configuration.build(), bench, arguments, waveform, progress)
+        return run_amaranth(configuration.create(), bench, arguments, waveform, progress)
 
 
 @dataclass(frozen=True)

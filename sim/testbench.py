@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.sim.handle import RESET, Handle
 from dintmac.sim.scoreboard import Model, Scoreboard
 from dintmac.sim.streams import (
@@ -54,7 +54,7 @@ class Testbench:
     Attributes
     ----------
     latency : int
-        Cycles, as the component documents it.
+        Cycles, as the design documents it.
     valid_outputs : list of str
         Ports that must be low after a reset.
     """
@@ -67,8 +67,7 @@ class Testbench:
         self.handle = handle
         self.configuration = configuration
         self.format = configuration.format
-        self.parameters = configuration.parameters
-        self.latency: int = configuration.build().latency
+        self.latency: int = configuration.latency
         self.rng = rng
         self.scoreboards: list[Scoreboard] = []
         self._drivers: list[_Driver] = []

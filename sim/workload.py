@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from dintmac.golden.matmul import matmul
 from dintmac.golden.workload import Workload
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.sim.benches.tile import Bench
 from dintmac.sim.handle import Handle
 from dintmac.sim.passes import Plan, plan
@@ -137,12 +137,12 @@ async def stream(
     bench.i.send(feedback.vectors())
     start = handle.cycle
     # Weights may take longer than the vectors; nothing takes longer than both in turn.
-    longest = cut.passes * (cut.vectors + cut.rows + 2 * bench.latency) + 100
+    longest = cut.passes * (cut.vectors + cut.sizes.rows + 2 * bench.latency) + 100
     await bench.finish(timeout=longest)
     last = bench.scoreboard.outputs[-1].cycle
     words = [word for block in feedback.sums for word in block]
     sums = bench.decode("o_partial_sums", words)
-    shape = (cut.output_blocks, cut.vectors, cut.columns, cut.outputs)
+    shape = (cut.output_blocks, cut.vectors, cut.sizes.columns, cut.sizes.outputs)
     return sums.reshape(shape), last - start + 1, bench.latency
 
 

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.golden.formats import ACTIVATION_MAX, ACTIVATION_MIN, INT8, Format
-from dintmac.hdl.designs import Configuration
+from dintmac.golden.registry import Registry
+from dintmac.hdl.configuration import Configuration
+from dintmac.hdl.pe import swap_delay
 from dintmac.synth.netlist import Netlist, Simulation
 from dintmac.synth.records import Check
 
-__all__ = ["CheckError", "check"]
+__all__ = ["CHECKS", "CheckError", "check"]
 
 Integers = NDArray[np.integer[Any]]
 
@@ -63,14 +65,7 @@ def check(netlist: Netlist, configuration: Configuration) -> Check:
         At the first result that differs, with its operands, or if results are missing.
     """
     rng = np.random.default_rng(_SEED)
-    checks: dict[str, Callable[[Netlist, Configuration, np.random.Generator], Check]] = {
-        "mac": _check_dot_product,
-        "dot": _check_dot_product,
-        "pe": _check_processing_element,
-        "tile": _check_tile,
-        "fused": _check_fused,
-    }
-    return checks[configuration.design](netlist, configuration, rng)
+    return CHECKS.find(configuration.design)(netlist, configuration, rng)
 
 
 def _units(format: Format, codes: Integers) -> Integers:
@@ -225,8 +220,8 @@ def _sum(first: Check, second: Check) -> Check:
 def _check_dot_product(
     netlist: Netlist, configuration: Configuration, rng: np.random.Generator
 ) -> Check:
-    lanes = configuration.parameters.get("lanes", 1)
-    longest = configuration.parameters["depth"] // lanes
+    lanes = configuration.sizes.lanes
+    longest = configuration.sizes.depth // lanes
     products = _check_products(netlist, configuration, lanes, longest, rng)
     return _sum(products, _check_depth(netlist, configuration, lanes, longest, rng))
 
@@ -287,9 +282,9 @@ def _run_dot_product(
     *,
     resets: bool,
 ) -> Check:
-    copies, format, design = len(codes), configuration.format, configuration.build()
+    copies, format = len(codes), configuration.format
     sums = np.einsum("ctl,ctl->ct", activations, _units(format, codes))
-    sums = (sums + design.correction(codes.astype(np.uint8))).cumsum(axis=1)
+    sums = (sums + configuration.correction(codes.astype(np.uint8))).cumsum(axis=1)
     first = np.roll(last, 1, axis=1)
     results = last.sum(axis=1)
     # The transfer that ends each sum, in each copy; shorter lists repeat the last.
@@ -297,9 +292,8 @@ def _run_dot_product(
     for copy, row in enumerate(last):
         ends[copy, : results[copy]] = np.flatnonzero(row)
     expected = np.diff(np.take_along_axis(sums, ends, axis=1), axis=1, prepend=0)
-    width = format.accumulator_bits(configuration.parameters["depth"])
     # Sums of products fit; what a correction adds to them may wrap.
-    expected = narrow(expected, width, Overflow.WRAP)
+    expected = narrow(expected, configuration.width, Overflow.WRAP)
 
     def describe(copy: int, index: int) -> str:
         start = int(ends[copy, index - 1]) + 1 if index else 0
@@ -309,7 +303,7 @@ def _run_dot_product(
     chance = (lambda: rng.choice(_CHANCES, copies)) if resets else (lambda: np.ones(copies))
     payload = {
         "i_activations": activations.astype(np.int8),
-        "i_weights": design.stored(codes.astype(np.uint8)),
+        "i_weights": configuration.encode(codes.astype(np.uint8)),
         "i_first": first[..., np.newaxis].astype(np.uint8),
         "i_last": last[..., np.newaxis].astype(np.uint8),
     }
@@ -341,7 +335,7 @@ class _Sets:
     activations : (copies, sets, vectors, lanes)
     partial_sums : (copies, sets, vectors, outputs)
     expected : as partial_sums
-        With the correction of resident architectures, modulo the width of partial sums.
+        With the correction of folded architectures, modulo the width of partial sums.
     """
 
     format: Format
@@ -363,7 +357,7 @@ def _resident_sets(
     configuration: Configuration, outputs: int, lanes: int, rng: np.random.Generator
 ) -> _Sets:
     """Two sets in which every lane meets every pair, and a third with operands at the extremes."""
-    format, depth = configuration.format, configuration.parameters["depth"]
+    format, depth = configuration.format, configuration.sizes.depth
     copies = _copies(format)
     chunks = 2 * copies // format.codes
     vectors = max(256 // chunks, 8)
@@ -386,16 +380,15 @@ def _resident_sets(
     at_limit = rng.random(shape) < 0.25
     partial_sums = np.where(at_limit, limits, rng.integers(low, high, shape, endpoint=True))
     products = np.einsum("csvl,csol->csvo", activations, _units(format, codes))
-    correction = configuration.build().correction(codes.astype(np.uint8))
+    correction = configuration.correction(codes.astype(np.uint8))
     sums = partial_sums + products + correction[:, :, np.newaxis]
-    expected = narrow(sums, format.accumulator_bits(depth), Overflow.WRAP)
+    expected = narrow(sums, configuration.width, Overflow.WRAP)
     return _Sets(format, codes, activations, partial_sums, expected)
 
 
 def _check_tile(netlist: Netlist, configuration: Configuration, rng: np.random.Generator) -> Check:
-    sizes = configuration.parameters
-    rows, lanes, columns = sizes["rows"], sizes["lanes"], sizes["columns"]
-    all_outputs = columns * sizes["outputs"]
+    sizes = configuration.sizes
+    rows, lanes, columns, all_outputs = sizes.rows, sizes.lanes, sizes.columns, sizes.sums
     sets = _resident_sets(configuration, all_outputs, rows * lanes, rng)
     copies, count, vectors, _ = sets.activations.shape
     # The last set is loaded anew for each of its vectors: swaps come faster than they pass.
@@ -403,8 +396,8 @@ def _check_tile(netlist: Netlist, configuration: Configuration, rng: np.random.G
     swap = np.zeros((copies, count, vectors, 1), dtype=np.uint8)
     swap[:, :, 0] = swap[:, -1] = 1
     # A set is shifted in from the last row to the first.
-    weights = codes.reshape(copies, -1, all_outputs, rows, lanes)[:, :, :, ::-1]
-    weights = weights.transpose(0, 1, 3, 2, 4).reshape(copies, -1, all_outputs * lanes)
+    weights = codes.reshape(copies, -1, all_outputs, rows, lanes)[:, :, :, ::-1].astype(np.uint8)
+    by_row = configuration.encode(weights).transpose(0, 1, 3, 2, 4)
 
     def stream(values: Integers) -> Integers:
         return values.reshape(copies, count * vectors, -1)
@@ -414,8 +407,7 @@ def _check_tile(netlist: Netlist, configuration: Configuration, rng: np.random.G
         "i_partial_sums": stream(sets.partial_sums),
         "i_swap": stream(swap),
     }
-    stored = configuration.build().stored(weights.astype(np.uint8))
-    weight_payload = {"i_weight_weights": stored}
+    weight_payload = {"i_weight_weights": by_row.reshape(copies, -1, all_outputs * lanes)}
     sources = [
         _Source("i_weight", weight_payload, rng.choice(_CHANCES, copies)),
         _Source("i", payload, rng.choice(_CHANCES, copies)),
@@ -434,23 +426,20 @@ class _ElementModel:
     """
 
     def __init__(self, configuration: Configuration, copies: int) -> None:
-        sizes = configuration.parameters
-        outputs, lanes = sizes["outputs"], sizes["lanes"]
+        outputs, lanes = configuration.sizes.outputs, configuration.sizes.lanes
+        self._configuration = configuration
         self._format = configuration.format
-        self._width = self._format.accumulator_bits(sizes["depth"])
-        element = configuration.build()
-        self._element = element
-        self._swap_delay = element.swap_delay
-        self.double_buffered: bool = element.double_buffered
+        self._swap_delay = swap_delay(configuration)
+        self.double_buffered = bool(configuration.stages.double_buffered)
         self.shadow = np.zeros((copies, outputs, lanes), dtype=np.int64)
         self.resident = np.zeros_like(self.shadow) if self.double_buffered else self.shadow
-        self._correction = element.correction(self._codes())
+        self._correction = configuration.correction(self._codes())
         self.swap = np.zeros(copies, dtype=bool)
         #: Whether there is a vector: in each stage before the last.
-        self._waiting = np.zeros((element.latency - 1, copies), dtype=bool)
+        self._waiting = np.zeros((configuration.latency - 1, copies), dtype=bool)
         #: Activations of the stages before the products.
-        self._operands = np.zeros((1 + element.swap_delay, copies, lanes), dtype=np.int64)
-        self._tree_register = bool(sizes.get("tree_register"))
+        self._operands = np.zeros((1 + self._swap_delay, copies, lanes), dtype=np.int64)
+        self._tree_register = bool(configuration.stages.tree_register)
         self._products = np.zeros((copies, outputs), dtype=np.int64)
         self.partial_sums = np.zeros((copies, outputs), dtype=np.int64)
         self.known = {
@@ -500,7 +489,7 @@ class _ElementModel:
                 )
 
     def _codes(self) -> NDArray[np.uint8]:
-        codes: NDArray[np.uint8] = self._element.restored(self.resident.astype(np.uint8))
+        codes: NDArray[np.uint8] = self._configuration.decode(self.resident.astype(np.uint8))
         return codes
 
     def tick(self, drive: _ElementInputs) -> int:
@@ -517,7 +506,7 @@ class _ElementModel:
                 np.where(moves[-2][:, np.newaxis], products, self._products),
                 self._products,
             )
-        sums = narrow(drive.partial_sums + products, self._width, Overflow.WRAP)
+        sums = narrow(drive.partial_sums + products, self._configuration.width, Overflow.WRAP)
         self.partial_sums[moves[-1]] = sums[moves[-1]]
         self.known["o_partial_sums"] |= moves[-1]
 
@@ -536,7 +525,7 @@ class _ElementModel:
         self.known["o_weights"] |= drive.load
         changed = swaps if self.double_buffered else drive.load
         if changed.any():
-            self._correction[changed] = self._element.correction(self._codes()[changed])
+            self._correction[changed] = self._configuration.correction(self._codes()[changed])
         return int(moves[-1].sum())
 
 
@@ -567,11 +556,11 @@ class _ElementInputs:
 def _check_processing_element(
     netlist: Netlist, configuration: Configuration, rng: np.random.Generator
 ) -> Check:
-    sizes = configuration.parameters
-    sets = _resident_sets(configuration, sizes["outputs"], sizes["lanes"], rng)
+    sizes = configuration.sizes
+    sets = _resident_sets(configuration, sizes.outputs, sizes.lanes, rng)
     copies, count, vectors, _ = sets.activations.shape
     model = _ElementModel(configuration, copies)
-    stored = configuration.build().stored(sets.codes.astype(np.uint8)).astype(np.int64)
+    stored = configuration.encode(sets.codes.astype(np.uint8)).astype(np.int64)
     sim = Simulation(netlist, copies, rng)
     every = np.arange(copies)
     enable_chance, valid_chance = rng.choice(_CHANCES, copies), rng.choice(_CHANCES, copies)
@@ -602,7 +591,7 @@ def _check_processing_element(
         inputs.apply(sim)
         sim.evaluate()
         model.compare(sim)
-        compared += model.tick(inputs) * sizes["outputs"]
+        compared += model.tick(inputs) * sizes.outputs
         sim.tick()
         loaded = np.where(inputs.load, np.minimum(set_ + ~starts, count - 1), loaded)
         position += inputs.enable & inputs.valid
@@ -634,7 +623,7 @@ class _FusedSets:
     """
 
     formats: list[Format]
-    codes: list[Integers]
+    codes: list[NDArray[np.uint8]]
     nibbles: Integers
     activations: Integers
     sums: Integers
@@ -651,15 +640,14 @@ def _fused_sets(configuration: Configuration, rng: np.random.Generator) -> _Fuse
 
     The last two sets have operands at the extremes.
     """
-    element, narrow_format = configuration.build(), configuration.format
-    outputs = configuration.parameters["outputs"]
+    narrow_format, outputs = configuration.format, configuration.sizes.outputs
     formats = [narrow_format, INT8, INT8, narrow_format, narrow_format, INT8]
     copies = _copies(INT8)
     vectors = 256 * INT8.codes // copies // formats[:4].count(INT8)
     copy = np.arange(copies).reshape(-1, 1, 1)
     codes, activations, sums = [], [], []
     for i, format in enumerate(formats):
-        products = element.products(format)
+        products = configuration.products(format)
         lane = np.arange(outputs * products).reshape(outputs, products)
         part = formats[:i].count(format)
         # A chunk of copies meets every code in each lane, and the chunks share out the activations.
@@ -670,21 +658,15 @@ def _fused_sets(configuration: Configuration, rng: np.random.Generator) -> _Fuse
             some = rng.choice(_extreme_codes(format), (copies, outputs, 1)).repeat(products, axis=2)
             vector = rng.choice([ACTIVATION_MIN, ACTIVATION_MAX], (copies, vectors, 1))
             vector = vector.repeat(products, axis=2)
-        some = some.astype(np.uint8)
-        units = narrow_format.units_per_step // format.units_per_step
-        exact = np.einsum("cvl,col->cvo", vector, _units(format, some)) * units
-        codes.append(some)
-        activations.append(element.lane_activations(format, vector.astype(np.int8)))
-        sums.append(exact + element.correction(format, some)[:, np.newaxis])
-    nibbles = [element.nibbles(f, some) for f, some in zip(formats, codes, strict=True)]
+        chosen = some.astype(np.uint8)
+        units = configuration.units // format.units_per_step
+        exact = np.einsum("cvl,col->cvo", vector, _units(format, chosen)) * units
+        codes.append(chosen)
+        activations.append(configuration.lane_activations(vector.astype(np.int8), format))
+        sums.append(exact + configuration.correction(chosen, format)[:, np.newaxis])
+    nibbles = [configuration.encode(c, f) for f, c in zip(formats, codes, strict=True)]
     stacked = (np.stack(arrays, axis=1) for arrays in (nibbles, activations, sums))
     return _FusedSets(formats, codes, *stacked)
-
-
-def _partial_sum_bits(configuration: Configuration) -> int:
-    """Those of a sum."""
-    layout = configuration.build().o_partial_sums.shape()
-    return int(layout.elem_shape.width)
 
 
 class _FusedModel:
@@ -692,7 +674,7 @@ class _FusedModel:
 
     def __init__(self, configuration: Configuration, sets: _FusedSets) -> None:
         self._sets = sets
-        self._width = _partial_sum_bits(configuration)
+        self._width = configuration.width
         copies, count, vectors, outputs = sets.sums.shape
         self._every = np.arange(copies)
         self._modes = np.array([format == INT8 for format in sets.formats])
@@ -783,7 +765,7 @@ def _check_fused(netlist: Netlist, configuration: Configuration, rng: np.random.
     copies, count, vectors, outputs = sets.sums.shape
     model = _FusedModel(configuration, sets)
     sim = Simulation(netlist, copies, rng)
-    limit = 1 << (_partial_sum_bits(configuration) - 1)
+    limit = 1 << (configuration.width - 1)
     enable_chance, valid_chance = rng.choice(_CHANCES, copies), rng.choice(_CHANCES, copies)
     reset_at = rng.integers(*_RESET_CYCLES, size=copies)
     position = np.zeros(copies, dtype=np.int64)
@@ -819,3 +801,16 @@ def _check_fused(netlist: Netlist, configuration: Configuration, rng: np.random.
         if sim.cycles > 40 * count * vectors + 200:
             raise CheckError("the stimulus must end, but some copies never do")
     return Check("simulated", compared, sim.cycles * copies)
+
+
+#: How the netlist of a design is checked: the operands are random, of a generator that is given.
+CHECKS: Registry[Callable[[Netlist, Configuration, np.random.Generator], Check]] = Registry(
+    "check",
+    {
+        "mac": _check_dot_product,
+        "dot": _check_dot_product,
+        "pe": _check_processing_element,
+        "tile": _check_tile,
+        "fused": _check_fused,
+    }.items(),
+)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.workload import Workload
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.synth.activity import Activity, Circuit, Instances, TimedSimulation
 from dintmac.synth.cells import Cells
 from dintmac.synth.liberty import Library

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.synth.logic import Graph, Number, ProofError, differ, join, replayed
 from dintmac.synth.netlist import Netlist
 from dintmac.synth.properties import Frame, Properties

@@ -15,9 +15,8 @@ from typing import Any
 
 import msgspec
 
-from dintmac.golden.formats import INT8
 from dintmac.golden.workload import Workload
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.verilog import export
 from dintmac.hdl.yosys import find_yosys
 from dintmac.synth.cache import Cache, key_of
@@ -40,7 +39,7 @@ Job = tuple[Configuration, Library] | tuple[Configuration, Library, float | None
 Progress = Callable[[int, int, Record], None]
 #: Workloads for the measurement of energy, by the name of their format.
 Data = Mapping[str, Workload]
-#: Of the format of a design, and of INT8 mode.
+#: Of the format of a design, and of the other one whose weights it takes.
 Workloads = tuple[Workload | None, Workload | None]
 
 #: Areas are sums of decimal fractions; what lies below this is binary noise.
@@ -66,8 +65,8 @@ def measure(
         area. The record is of the fastest netlist where none is fast enough.
     data : mapping of str to Workload, optional
         What energy is measured on, by the name of the format; without a workload of the design's
-        format, and for designs that :func:`measurable` excludes, there is no energy. Of ``fused``
-        energy is also measured on the INT8 workload, if there is one.
+        format, and for designs that :func:`measurable` excludes, there is no energy. Where weights
+        of another format are taken as well, energy is also measured on a workload of that one.
     store : Cache, optional
         The user's cache folder by default. A record that is there is not measured again.
 
@@ -190,11 +189,11 @@ def tools() -> dict[str, str]:
 
 
 def _workloads(configuration: Configuration, data: Data | None) -> Workloads:
-    """The workload for a design, if its energy is to be measured and can be; that of INT8 mode."""
+    """Workloads of the formats of its weights, if its energy is to be measured and can be."""
     if not data or not measurable(configuration):
         return None, None
-    int8 = data.get(INT8.name) if configuration.design == "fused" else None
-    return data.get(configuration.format.name), int8
+    found = [data.get(format.name) for format in configuration.weight_formats]
+    return found[0], found[1] if len(found) > 1 else None
 
 
 def _check_target(target_delay_ns: float | None, library: Library) -> None:

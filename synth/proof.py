@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from dintmac.hdl.designs import OPTIONS, Configuration
+from dintmac.hdl.configuration import Configuration
+from dintmac.hdl.parameters import Stages
 from dintmac.hdl.verilog import export
 from dintmac.synth.cache import Cache
 from dintmac.synth.cells import cells_of
@@ -131,7 +132,7 @@ def _properties(configuration: Configuration) -> Properties:
     design = configuration.design
     if design not in PROPERTIES:
         raise ValueError(f"design must be one of {', '.join(PROPERTIES)}, not {design!r}")
-    if options := OPTIONS[design].keys() & configuration.parameters.keys():
-        names = ", ".join(sorted(options))
+    if configuration.stages != Stages():
+        names = ", ".join(sorted(configuration.parameters.keys() & vars(Stages()).keys()))
         raise ValueError(f"{design} must have its default {names} to be proved")
     return PROPERTIES[design](configuration)

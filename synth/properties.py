@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.synth.logic import Number, add, choose, constant, differ, join
 
 __all__ = ["PROPERTIES", "Frame", "Properties"]
@@ -77,7 +77,7 @@ class Properties:
     """
 
     def __init__(self, configuration: Configuration) -> None:
-        self._design = configuration.build()
+        self._design = configuration
         self.probes: tuple[str, ...] = ()
         self.registers: dict[str, int] = {}
 
@@ -153,7 +153,8 @@ class ElementProperties(Properties):
     def __init__(self, configuration: Configuration) -> None:
         super().__init__(configuration)
         # The weights in use.
-        self.probes = tuple(f"core.inner_product_{i}.weights" for i in range(self._design.outputs))
+        outputs = range(configuration.sizes.outputs)
+        self.probes = tuple(f"core.inner_product_{i}.weights" for i in outputs)
 
     def wrong(self, before: Frame, now: Frame) -> Iterator[tuple[str, Any]]:
         enable, one = before.bit("enable"), now.one
@@ -187,9 +188,9 @@ class TileProperties(Properties):
         self.registers = {
             "under_way": design.latency,
             # Rows of the set that the next swap will take.
-            "loaded": design.rows.bit_length(),
+            "loaded": design.sizes.rows.bit_length(),
             # A swap needs so many moves to the last element, and takes the set with the next.
-            "passing": design.rows + design.columns - 2,
+            "passing": design.sizes.rows + design.sizes.columns - 2,
         }
 
     def _next(self, frame: Frame) -> dict[str, Number]:
@@ -214,7 +215,7 @@ class TileProperties(Properties):
             f"each vector must give one result, {self._design.latency} moves later",
             now.bit("o_valid") ^ now["under_way"][-1],
         )
-        rows = constant(self._design.rows, now.width("loaded"), one)
+        rows = constant(self._design.sizes.rows, now.width("loaded"), one)
         complete = differ(now["loaded"], rows) ^ one
         swapping = differ(now["passing"], [0] * now.width("passing"))
         ready = now.moves() & (now.bit("i_swap") ^ one | complete)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 from dintmac.golden.formats import parse
-from dintmac.hdl.designs import built_architectures
+from dintmac.hdl.catalog import DESIGNS
 from dintmac.synth.records import Positive, Record, Stored
 
 __all__ = ["Ratio", "Side", "ratios_of"]
@@ -140,12 +140,9 @@ def _compared(
         candidate = best[candidate_format]
         configuration = candidate.configuration
         compared = {name: tried[name] for name in (baseline_format, candidate_format)}
+        built = DESIGNS[configuration.design].built_architectures
         missing = {
-            name: [
-                architecture
-                for architecture in built_architectures(configuration.design, parse(name))
-                if architecture not in names
-            ]
+            name: [a for a in built(parse(name)) if a not in names]
             for name, names in compared.items()
         }
         for side, baseline in sides.items():

@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from dintmac.golden.formats import parse
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 
 __all__ = [
     "EXTRAPOLATED",

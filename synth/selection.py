@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dintmac.golden.formats import DINT4, INT4, Format
-from dintmac.hdl.architectures import Architecture, architectures_of
-from dintmac.hdl.designs import DESIGNS, RESIDENT, Configuration
+from dintmac.golden.formats import Format
+from dintmac.hdl.catalog import DESIGNS
+from dintmac.hdl.configuration import Configuration
 from dintmac.synth.liberty import Library
 from dintmac.synth.records import products_of
 from dintmac.synth.timing import has_delays
@@ -48,8 +48,7 @@ def selected(
     Parameters
     ----------
     designs : sequence of str or None
-        All but ``fused`` if None: it takes INT8 in either version, and its sizes are not those of
-        another design.
+        All that are compared (:attr:`Design.is_compared`) if None.
     formats : sequence of Format
     growth : bool
         More sizes of ``dot`` and ``pe`` as well, without what is :data:`OUTCLASSED` there.
@@ -60,17 +59,15 @@ def selected(
     -------
     list of Configuration, by design and number of products.
     """
-    names = [d for d in DESIGNS if d != "fused"] if designs is None else dict.fromkeys(designs)
+    compared = [name for name, design in DESIGNS.items() if design.is_compared]
+    names = compared if designs is None else dict.fromkeys(designs)
     configurations = [
         Configuration(design, format, architecture.name)
         for design in names
-        if design != "fused"
         for format in formats
-        for architecture in _architectures(design, format)
-        if behavioural or architecture.generator is not None
+        for architecture in DESIGNS.find(design).architectures_of(format)
+        if behavioural or architecture.makes_products
     ]
-    if "fused" in names:
-        configurations += [Configuration("fused", f) for f in (INT4, DINT4) if f in formats]
     if growth:
         configurations += _growth(formats)
     order = list(DESIGNS)
@@ -137,19 +134,15 @@ def jobs_of(
 
 def _can_be_smallest(configuration: Configuration) -> bool:
     contenders = CONTENDERS.get(configuration.design, ())
-    built = _architectures(configuration.design, configuration.format)
-    if not any(architecture.name in contenders for architecture in built):
+    built = DESIGNS[configuration.design].built_architectures(configuration.format)
+    if not any(architecture in contenders for architecture in built):
         return True
     return configuration.architecture in (*contenders, "behavioural")
-
-
-def _architectures(design: str, format: Format) -> tuple[Architecture, ...]:
-    return architectures_of(format, resident=design in RESIDENT)
 
 
 def _growth(formats: Sequence[Format]) -> Iterator[Configuration]:
     for design, sizes in _GROWTH:
         for format in formats:
-            for architecture in _architectures(design, format):
-                if architecture.generator and architecture.name not in OUTCLASSED[design]:
-                    yield Configuration(design, format, architecture.name, sizes)
+            for architecture in DESIGNS[design].built_architectures(format):
+                if architecture not in OUTCLASSED[design]:
+                    yield Configuration(design, format, architecture, sizes)

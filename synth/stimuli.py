@@ -18,8 +18,7 @@ as the whole.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +28,14 @@ from numpy.typing import NDArray
 
 from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.golden.formats import INT8, Format
+from dintmac.golden.registry import Registry
 from dintmac.golden.workload import Workload, load, quantized
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 
 __all__ = [
+    "STIMULI",
     "VECTORS",
+    "Drive",
     "Inputs",
     "Stimulus",
     "gaussian",
@@ -113,8 +115,24 @@ class Stimulus:
 
     def cycles(self, count: int) -> Iterator[Inputs]:
         """Values of every input port in ``warm_up + count`` cycles, each of shape (copies, …)."""
-        inputs = _INPUTS[self.configuration.design]
+        inputs = STIMULI[self.configuration.design].inputs
         return (inputs(self, cycle) for cycle in range(self.warm_up + count))
+
+
+@dataclass(frozen=True)
+class Drive:
+    """How a design is driven.
+
+    Attributes
+    ----------
+    inputs : function
+        ``(stimulus, cycle) -> Inputs``.
+    begin : function
+        ``(configuration, workload) -> int``: cycles until all that goes in is as in long operation.
+    """
+
+    inputs: Callable[[Stimulus, int], Inputs]
+    begin: Callable[[Configuration, Workload], int]
 
 
 def measurable(configuration: Configuration) -> bool:
@@ -123,11 +141,9 @@ def measurable(configuration: Configuration) -> bool:
     There are none for those without double buffers, and for tiles that take longer than
     :data:`VECTORS` vectors to load and to swap a set of weights.
     """
-    if configuration.design == "tile":
-        sizes = configuration.parameters
-        if 2 * sizes["rows"] + sizes["columns"] + 2 > VECTORS:
-            return False
-    return bool(configuration.parameters.get("double_buffered", 1))
+    sizes, stages = configuration.sizes, configuration.stages
+    is_quick = 2 * sizes.rows + sizes.columns + 2 <= VECTORS
+    return configuration.design in STIMULI and is_quick and bool(stages.double_buffered)
 
 
 def stimulus(workload: Workload, configuration: Configuration, copies: int) -> Stimulus:
@@ -136,43 +152,30 @@ def stimulus(workload: Workload, configuration: Configuration, copies: int) -> S
     Raises
     ------
     ValueError
-        If the format is another (``fused`` takes INT8 as well), the design is not measurable, or
-        the product has fewer columns than the design adds products, fewer rows than it has
-        outputs, or sums longer than its depth.
+        If the design takes no weights of the format, the design is not measurable, or the product
+        has fewer columns than the design adds products, fewer rows than it has outputs, or sums
+        longer than its depth.
     """
-    sizes = configuration.parameters
     if not measurable(configuration):
         raise ValueError(
             "energy must be measured of a design with double buffers and few rows, "
             f"not of {configuration.name}"
         )
-    is_fused = configuration.design == "fused"
-    if workload.format != configuration.format and not (is_fused and workload.format == INT8):
+    if workload.format not in configuration.weight_formats:
         raise ValueError(
             f"the workload must be {configuration.format.name} as the design is, "
             f"not {workload.format.name}"
         )
-    design = configuration.build()
-    products = design.products(workload.format) if is_fused else _size(sizes, "rows", "lanes")
-    sums = _size(sizes, "columns", "outputs")
+    products, sums = configuration.products(workload.format), configuration.sizes.sums
     outputs, depth = workload.weights.shape
-    if outputs < sums or not products <= depth <= sizes["depth"]:
+    if outputs < sums or not products <= depth <= configuration.sizes.depth:
         raise ValueError(
             f"weights must fill the design and not exceed its depth, not have shape "
             f"{workload.weights.shape}"
         )
-    # Load and swap, or whole sums, and what is under way.
-    if configuration.design == "tile":
-        first = 3 * design.rows + 1 + design.latency
-    else:
-        first = 2 if configuration.design in ("pe", "fused") else depth // products + 1
-    warm_up = first + design.latency
+    begin = STIMULI[configuration.design].begin(configuration, workload)
+    warm_up = begin + configuration.latency
     return Stimulus(workload, configuration, copies, warm_up, products, sums)
-
-
-def _size(sizes: Mapping[str, int], *names: str) -> int:
-    """The product of those sizes that a design has."""
-    return math.prod(sizes.get(name, 1) for name in names)
 
 
 def _spread(stimulus: Stimulus, period: int) -> NDArray[np.int64]:
@@ -183,10 +186,14 @@ def _spread(stimulus: Stimulus, period: int) -> NDArray[np.int64]:
 # MAC and dot product
 
 
+def _dot_product_begin(configuration: Configuration, workload: Workload) -> int:
+    """Whole sums."""
+    return workload.depth // configuration.sizes.lanes + 1
+
+
 def _dot_product_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
     """One row of activations and one of weights after the other, ``lanes`` products a cycle."""
     workload, lanes = stimulus.workload, stimulus.products
-    design = stimulus.configuration.build()
     blocks = workload.weights.shape[1] // lanes
     turn, block = np.divmod(cycle + _spread(stimulus, blocks), blocks)
     # A copy's own rows: each output of its token in turn.
@@ -202,28 +209,30 @@ def _dot_product_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
         "i_first": (block == 0).astype(np.uint8),
         "i_last": (block == blocks - 1).astype(np.uint8),
         "i_activations": workload.activations[token[:, np.newaxis], columns],
-        "i_weights": design.stored(workload.weights[output[:, np.newaxis], columns]),
+        "i_weights": stimulus.configuration.encode(
+            workload.weights[output[:, np.newaxis], columns]
+        ),
     }
 
 
 # Processing elements and tiles
 
 
+def _element_begin(configuration: Configuration, workload: Workload) -> int:
+    """Load and swap."""
+    return 2
+
+
 def _element_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
     position = _spread(stimulus, VECTORS) + cycle
-    element = stimulus.configuration.build()
+    configuration, format = stimulus.configuration, stimulus.workload.format
     phase = position % VECTORS
     flag = np.ones(stimulus.copies, dtype=np.uint8)
     weights = _element_weights(stimulus, position + 1)
     activations = _element_activations(stimulus, position)
     modes: Inputs = {}
-    if stimulus.configuration.design == "fused":
-        format = stimulus.workload.format
-        weights = element.nibbles(format, weights)
-        activations = element.lane_activations(format, activations)
+    if len(configuration.weight_formats) > 1:
         modes["i_int8"] = flag * (format == INT8)
-    else:
-        weights = element.stored(weights)
     return {
         **modes,
         "rst": flag * (cycle == 0),
@@ -231,35 +240,42 @@ def _element_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
         "i_valid": flag,
         "load": ((phase == VECTORS - 1) | (cycle == 0)).astype(np.uint8),
         "i_swap": ((phase == 0) | (cycle == 1)).astype(np.uint8),
-        "i_weights": weights,
-        "i_activations": activations,
+        "i_weights": configuration.encode(weights, format),
+        "i_activations": configuration.lane_activations(activations, format),
         # A vector's partial sums come when the products are to be added to them.
         "i_partial_sums": _element_partial_sums(
-            stimulus, np.maximum(position - element.latency + 1, 0)
+            stimulus, np.maximum(position - configuration.latency + 1, 0)
         ),
     }
 
 
+def _tile_begin(configuration: Configuration, workload: Workload) -> int:
+    """A set for all copies, and then each one's next."""
+    return 3 * configuration.sizes.rows + 1 + configuration.latency
+
+
 def _tile_inputs(stimulus: Stimulus, cycle: int) -> Inputs:
     """Sets are loaded, from the last row to the first, in the cycles before they are swapped."""
-    tile = stimulus.configuration.build()
+    configuration = stimulus.configuration
+    rows, lanes = configuration.sizes.rows, configuration.sizes.lanes
     copies = np.arange(stimulus.copies)
     flag = np.ones(stimulus.copies, dtype=np.uint8)
     # A first set is swapped in all copies at once, and stays until each has loaded its next whole.
-    first_swap = tile.rows + 1
-    free = first_swap + tile.latency
+    first_swap = rows + 1
+    free = first_swap + configuration.latency
     spread = _spread(stimulus, VECTORS)
-    position = spread + max(cycle, free + tile.rows - 1)
+    position = spread + max(cycle, free + rows - 1)
     # Cycles since a set's first row: a row in each, then the swap.
-    window = (spread + cycle + tile.rows) % VECTORS
+    window = (spread + cycle + rows) % VECTORS
     begun = cycle - window >= free
-    load, swap = begun & (window < tile.rows), begun & (window == tile.rows)
-    wanted, row = spread + cycle + tile.rows, (tile.rows - 1 - window) % tile.rows
+    load, swap = begun & (window < rows), begun & (window == rows)
+    wanted, row = spread + cycle + rows, (rows - 1 - window) % rows
     if cycle <= first_swap:
-        load, swap = flag * (0 < cycle < first_swap), flag * (cycle == first_swap)
-        wanted, row = position, flag * ((tile.rows - cycle) % tile.rows)
-    weights = tile.stored(_element_weights(stimulus, wanted))
-    weights = weights.reshape(stimulus.copies, stimulus.sums, tile.rows, tile.lanes)
+        load = np.full(stimulus.copies, 0 < cycle < first_swap)
+        swap = np.full(stimulus.copies, cycle == first_swap)
+        wanted, row = position, np.full(stimulus.copies, (rows - cycle) % rows)
+    weights = _element_weights(stimulus, wanted)
+    weights = configuration.encode(weights.reshape(*weights.shape[:2], rows, lanes))
     return {
         "rst": flag * (cycle == 0),
         "i_valid": flag * (cycle >= first_swap),
@@ -310,35 +326,33 @@ def _element_activations(stimulus: Stimulus, position: NDArray[np.int64]) -> NDA
 
 def _element_partial_sums(stimulus: Stimulus, position: NDArray[np.int64]) -> NDArray[np.int64]:
     """What the elements before have added, less the corrections that are still to come."""
-    workload, lanes = stimulus.workload, stimulus.products
-    element = stimulus.configuration.build()
+    workload, products = stimulus.workload, stimulus.products
+    configuration = stimulus.configuration
     first_row, first_column = _blocks(stimulus, position)
     rows = first_row[:, np.newaxis] + np.arange(stimulus.sums)
-    columns = workload.depth // lanes
-    blocks = workload.weights[:, : columns * lanes].reshape(-1, columns, lanes)
-    if stimulus.configuration.design == "fused":
-        # An element of two precisions counts both in the units of the 4-bit format.
-        scale = stimulus.configuration.format.units_per_step // workload.format.units_per_step
-        corrections = element.correction(workload.format, blocks)
-    else:
-        scale = 1
-        corrections = element.correction(blocks)
-    units = scale * workload.format.to_units(workload.weights).astype(np.int64)
+    columns = workload.depth // products
+    blocks = workload.weights[:, : columns * products].reshape(-1, columns, products)
+    corrections = configuration.correction(blocks, workload.format)
+    units = workload.format.to_units(workload.weights, configuration.format).astype(np.int64)
     before = np.arange(workload.depth) < first_column[:, np.newaxis]
     activations = workload.activations[_tokens(stimulus, position)] * before.astype(np.int64)
     sums = np.einsum("ck,cok->co", activations, units[rows])
     to_come = corrections[:, ::-1].cumsum(axis=1)[:, ::-1]
-    sums -= to_come[rows, first_column[:, np.newaxis] // lanes]
-    width = workload.format.accumulator_bits(stimulus.configuration.parameters["depth"])
-    if stimulus.configuration.design == "fused":
-        width = element.o_partial_sums.shape().elem_shape.width
-    return narrow(sums, width, Overflow.WRAP)
+    sums -= to_come[rows, first_column[:, np.newaxis] // products]
+    return narrow(sums, configuration.width, Overflow.WRAP)
 
 
-_INPUTS = {
-    "mac": _dot_product_inputs,
-    "dot": _dot_product_inputs,
-    "pe": _element_inputs,
-    "fused": _element_inputs,
-    "tile": _tile_inputs,
-}
+_DOT_PRODUCT = Drive(_dot_product_inputs, _dot_product_begin)
+_ELEMENT = Drive(_element_inputs, _element_begin)
+
+#: How designs are driven, by name.
+STIMULI: Registry[Drive] = Registry(
+    "stimulus",
+    {
+        "mac": _DOT_PRODUCT,
+        "dot": _DOT_PRODUCT,
+        "pe": _ELEMENT,
+        "fused": _ELEMENT,
+        "tile": Drive(_tile_inputs, _tile_begin),
+    }.items(),
+)

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.formats import ACTIVATION_BITS, ACTIVATION_MIN
-from dintmac.hdl.architectures import architecture_for
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.synth.logic import (
     Graph,
     Number,
@@ -67,8 +66,8 @@ class _Transaction:
         self._netlist = netlist
         self._one = one
         self._resident = configuration.design == "pe"
-        self._latency: int = configuration.build().latency
-        self._width = configuration.format.accumulator_bits(configuration.parameters["depth"])
+        self._latency = configuration.latency
+        self._width = configuration.width
         self._state = free(netlist.flip_flops)
         self._cycles = [
             {port: free(width) for port, width in netlist.inputs.items()} | {"rst": [0]}
@@ -76,7 +75,7 @@ class _Transaction:
         ]
 
     def sums(self, operands: _Operands, *, adds: bool) -> tuple[list[Number], list[Number]]:
-        """The sum of each output, and what it is added to: nought if not ``adds``."""
+        """The sum of each output, and what it is added to: zero if not ``adds``."""
         drive = self._drive_element if self._resident else self._drive_dot_product
         cycles = [dict(cycle) for cycle in self._cycles]
         drive(cycles, operands, adds=adds)
@@ -127,12 +126,10 @@ class _Sums:
         self._netlist = netlist
         self._configuration = configuration
         self._format = configuration.format
-        self._lanes = configuration.parameters.get("lanes", 1)
-        self._outputs = configuration.parameters.get("outputs", 1)
-        self._width = self._format.accumulator_bits(configuration.parameters["depth"])
-        self._architecture = architecture_for(
-            self._format, configuration.architecture, resident=True
-        )
+        self._lanes = configuration.sizes.lanes
+        self._outputs = configuration.sizes.outputs
+        self._width = configuration.width
+        self._architecture = configuration.multiplier
 
     def _units(self, codes: NDArray[Any]) -> NDArray[np.int64]:
         return self._format.to_units(codes.astype(np.uint8)).astype(np.int64)
@@ -146,13 +143,13 @@ class _Sums:
         return total + self._correction(codes)
 
     def _stored(self, codes: NDArray[Any]) -> NDArray[np.uint8]:
-        return self._architecture.stored(self._format, codes.astype(np.uint8))
+        return self._architecture.encode(self._format, codes.astype(np.uint8))
 
     def _refute(
         self, stored: NDArray[Any], activations: NDArray[Any], addend: int, got: int
     ) -> None:
         """Raise if a sum is wrong."""
-        codes = self._architecture.restored(self._format, stored.astype(np.uint8))
+        codes = self._architecture.decode(self._format, stored.astype(np.uint8))
         modulus = 1 << self._width
         expected = (int(self._expected(codes, activations)) + addend) % modulus
         if got != expected:

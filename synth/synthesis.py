@@ -73,7 +73,7 @@ class Attempt:
 
     @property
     def picoseconds(self) -> int:
-        """The budget as ABC counts it, which takes nought for no budget."""
+        """The budget as ABC counts it, which takes zero for no budget."""
         return max(1, round(1000 * self.budget_ns))
 
 

@@ -151,7 +151,10 @@ def test_verilog_writes_nothing_if_an_image_cannot_be_written(dintmac, tmp_path)
     ("arguments", "sentence"),
     [
         (["tile", "-o", "/dev/null"], "output must be a file beside which weights go, not '/dev/n"),
-        (["fused", "-o", "t.v"], "weights must be for a mac, dot, pe or tile, not for fused"),
+        (
+            ["fused", "-o", "t.v"],
+            "must be for a design of one weight format, not for fused",
+        ),
         (["mac", "--depth", "4", "-o", "t.v"], "depth must be at least 6"),
         (["mac", "--format", "int4", "-o", "t.v"], "its format is dINT4, not INT4"),
     ],

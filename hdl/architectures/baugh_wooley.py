@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from amaranth.hdl import Value
 
 from dintmac.golden.formats import ACTIVATION_BITS, Format
+from dintmac.hdl.architectures.architecture import Multiplier
 from dintmac.hdl.architectures.partial_products import PartialProducts
 
-__all__ = ["generator"]
+__all__ = ["BAUGH_WOOLEY"]
 
 
 def generator(format: Format, activation: Value, weights: Sequence[Value]) -> PartialProducts:
@@ -24,3 +25,11 @@ def generator(format: Format, activation: Value, weights: Sequence[Value]) -> Pa
         row = [weight[i] & activation[j] for j in range(ACTIVATION_BITS)]
         products.add_signed(i, row, negate=i == format.bits - 1)
     return products
+
+
+BAUGH_WOOLEY = Multiplier(
+    "baugh_wooley",
+    "one AND gate for each pair of bits",
+    supports=lambda format: format.is_integer,
+    generator=generator,
+)

@@ -20,9 +20,10 @@ from amaranth.hdl import Cat, Const, Value
 from numpy.typing import NDArray
 
 from dintmac.golden.formats import ACTIVATION_BITS, Format
+from dintmac.hdl.architectures.architecture import Multiplier
 from dintmac.hdl.architectures.partial_products import PartialProducts, extended, select
 
-__all__ = ["activation_term", "correction", "generator", "operands", "pair_correction"]
+__all__ = ["FIP"]
 
 #: Σ 4^i over the four digits of the lower bits of y, each of which counts one too little.
 _SHORT = 85
@@ -98,3 +99,16 @@ def _sum(products: PartialProducts, name: str, raised: Value, weight: Value) -> 
         total.append(products.define(f"{name}_{i}", a ^ b ^ carry if i else a ^ b))
         carry = products.define(f"{name}_carry_{i}", (a & b) | ((a ^ b) & carry) if i else a & b)
     return [*total, ~carry]
+
+
+FIP = Multiplier(
+    "fip",
+    "Winograd's inner product: one multiplier of sums for two lanes",
+    supports=lambda format: format.is_integer and format.bits == 8,
+    group=2,
+    generator=generator,
+    operands=operands,
+    activation_term=activation_term,
+    group_correction=correction,
+    by_pair=pair_correction,
+)

@@ -7,7 +7,7 @@ excess is 128 w. A multiple is subtracted as it is if negative, and as its compl
     −m (255 − u) = m u − 255 m,
 
 because gates that select and invert subtract for nothing. What is missing, 255 m, depends on the
-weight alone, and so does anything that a code of digit nought lets pass, as long as no bit of the
+weight alone, and so does anything that a code of digit zero lets pass, as long as no bit of the
 activation is in it: the controls are the simplest ones that leave it so. :func:`correction` adds
 all of it up, and whoever prepares the weights subtracts it from the bias.
 """
@@ -21,9 +21,11 @@ from amaranth.hdl import Cat, Value
 from numpy.typing import NDArray
 
 from dintmac.golden.formats import ACTIVATION_BITS, ACTIVATION_MAX, ACTIVATION_MIN, Format
+from dintmac.hdl.architectures.architecture import Multiplier
 from dintmac.hdl.architectures.partial_products import PartialProducts
+from dintmac.hdl.architectures.radix4 import BOOTH, DIGITS
 
-__all__ = ["EXCESS", "LARGEST", "correction", "generator", "operands", "signed_operand"]
+__all__ = ["BOOTH_FOLDED", "DIGITS_FOLDED", "EXCESS", "LARGEST", "operands"]
 
 #: u − a.
 EXCESS = -ACTIVATION_MIN
@@ -61,7 +63,7 @@ def generator(format: Format, operands: Value, weights: Sequence[Value]) -> Part
         if format.bits == 4:
             _add_three_way_slot(products, 2 * digit + 1, u, complement, high, middle, low)
         else:
-            # A denormal's code is the digit −2 (or −1 at odd widths) at the top; make it nought.
+            # A denormal's code is the digit −2 (or −1 at odd widths) at the top; make it zero.
             high, middle, low = (bit & ~denormal for bit in (high, middle, low))
             _add_slot(products, 2 * digit + 1, u, complement, high, middle, low)
     return products
@@ -89,9 +91,9 @@ def correction(format: Format, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 #: Multiples of the complement in the lowest slot by its two code bits, of digits 0, 1, −2 and −1.
 _LOWEST_SLOT = np.array([0, 1, 0, 0])
-#: In a slot by its three code bits, of digits 0, 1, 1, 2, −2, −1, −1, 0: two at the first nought.
+#: In a slot by its three code bits, of digits 0, 1, 1, 2, −2, −1, −1, 0: two at the first zero.
 _SLOT = np.array([2, 1, 1, 2, 0, 0, 0, 0])
-#: In dINT4's upper slot, of 0, 1, 1, 2, 0 (the denormals), −1, −1 and 0: one at the last noughts.
+#: In dINT4's upper slot, of 0, 1, 1, 2, 0 (the denormals), −1, −1 and 0: one at the last zeros.
 _THREE_WAY_SLOT = np.array([0, 1, 1, 2, 1, 0, 0, 1])
 
 
@@ -158,7 +160,7 @@ def _add_three_way_slot(
 ) -> None:
     """Add the upper digit of dINT4, which is −1, 0, 1 or 2: −2 occurs in the denormals alone.
 
-    A negative code of digit nought lets u pass, and its complement as well.
+    A negative code of digit zero lets u pass, and its complement as well.
     """
     one = products.define("one", high ^ middle ^ low)
     two = products.define("two", ~high & middle & low)
@@ -182,3 +184,24 @@ def _add_lowest_dint_slot(
     products.subtract_selection(
         [(denormal, signed, 0), (one, signed, 1), (two, signed, 2)], late=True
     )
+
+
+BOOTH_FOLDED = Multiplier(
+    "booth_folded",
+    "booth, with all that depends on the weight alone left to the bias",
+    supports=BOOTH.supports,
+    generator=generator,
+    operands=operands,
+    group_correction=correction,
+    adds_complements=False,
+)
+
+DIGITS_FOLDED = Multiplier(
+    "digits_folded",
+    "digits, with all that depends on the weight alone left to the bias",
+    supports=DIGITS.supports,
+    generator=generator,
+    operands=operands,
+    group_correction=correction,
+    adds_complements=False,
+)

@@ -10,7 +10,7 @@ that are shifted alike share a tree.
 Nibbles are not the codes of golden.formats: :func:`nibbles` recodes the weights when they are
 prepared, bit for bit, so that decoders are smallest: most bits of a nibble are controls of legs. As
 in :mod:`folded`, activations are unsigned in the heap, selections are inverted and so subtract, and
-digits of nought let pass what they like, as long as no bit of an activation is in it;
+digits of zero let pass what they like, as long as no bit of an activation is in it;
 :func:`correction` is what remains. Multiplexers invert as well, so what they shift is subtracted
 once more: there a positive multiple passes u, and elsewhere its complement.
 
@@ -28,12 +28,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-from amaranth.hdl import Mux, Value
+from amaranth.hdl import Mux, Signal, Value
 from numpy.typing import NDArray
 
 from dintmac.golden.formats import ACTIVATION_BITS, DINT4, INT4, INT8, Format
+from dintmac.hdl.architectures.architecture import Architecture
 from dintmac.hdl.architectures.folded import EXCESS, LARGEST
 from dintmac.hdl.architectures.nr4sd import (
     DINT4_LOW,
@@ -47,12 +49,24 @@ from dintmac.hdl.architectures.nr4sd import (
 )
 from dintmac.hdl.architectures.partial_products import PartialProducts
 
-__all__ = ["FORMATS", "NIBBLE_BITS", "accumulator_bits", "correction", "generator", "nibbles"]
+__all__ = [
+    "FORMATS",
+    "FUSED",
+    "NIBBLE_BITS",
+    "OPERAND_BITS",
+    "correction",
+    "generator",
+    "nibbles",
+    "places_of",
+    "shifted_trees",
+]
 
 #: 4-bit formats that can be fused with INT8.
 FORMATS = (DINT4, INT4)
 #: Bits of a lane's weight, in either mode.
 NIBBLE_BITS = 4
+#: An activation with its first bit inverted, and the complement of that.
+OPERAND_BITS = 2 * ACTIVATION_BITS
 
 
 def generator(
@@ -123,7 +137,7 @@ def correction(format: Format, weights: Format, codes: NDArray[np.uint8]) -> NDA
         As :func:`nibbles`.
     """
     digits = _Digits.of(format, weights, codes)
-    units = weights.half_steps[codes].astype(np.int64) * format.units_per_step // 2
+    units = weights.to_units(codes, format).astype(np.int64)
     total: NDArray[np.int64] = EXCESS * units.sum(axis=-1)
     slots = zip(digits.multiples(format), digits.ones(format), _SHIFTS[format], strict=True)
     for multiples, ones, shift in slots:
@@ -133,18 +147,23 @@ def correction(format: Format, weights: Format, codes: NDArray[np.uint8]) -> NDA
     return total
 
 
-def accumulator_bits(format: Format, depth: int) -> int:
-    """Signed width that holds every sum of ``depth`` products of either mode.
+@cache
+def places_of(format: Format) -> tuple[tuple[int, int], ...]:
+    """For each bit of a pair: by how many columns INT8 mode shifts it, and where it stands."""
+    nibble = Signal(NIBBLE_BITS)
+    trees = generator(format, [Signal(OPERAND_BITS)] * 2, [nibble] * 2, Signal())
+    return tuple((shift, column) for shift, p in trees.items() for column, _ in p.bits)
 
-    An INT8 product counts ``format.units_per_step`` units.
 
-    Raises
-    ------
-    ValueError
-        If ``depth`` is not positive.
-    """
-    int8 = INT8.accumulator_bits(depth) + format.units_per_step - 1
-    return max(format.accumulator_bits(depth), int8)
+def shifted_trees(format: Format, pairs: int) -> dict[int, tuple[int, int]]:
+    """Lowest column and width of the sum of what is shifted, by the number of columns."""
+    trees = {}
+    places = places_of(format)
+    for shift in sorted({shift for shift, _ in places if shift}):
+        columns = [column for by, column in places if by == shift]
+        most = pairs * sum(1 << column - min(columns) for column in columns)
+        trees[shift] = min(columns), most.bit_length()
+    return trees
 
 
 #: Columns by which low and high digits of the upper lane are shifted in INT8 mode.
@@ -201,13 +220,13 @@ class _Digits:
         return np.where(self.denormal, 2 * self.low - 1, low), np.where(self.denormal, 0, high)
 
     def ones(self, format: Format) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Multiples of 255 that low and high slots let pass besides, of digits nought."""
-        nought = (self.low == 0) & ~self.denormal
+        """Multiples of 255 that low and high slots let pass besides, of digits zero."""
+        zero = (self.low == 0) & ~self.denormal
         if not format.is_dint:
-            return nought.astype(np.int64), np.zeros_like(self.high)
+            return zero.astype(np.int64), np.zeros_like(self.high)
         # The low slot of an upper lane lets nothing pass.
-        nought[..., 1::2] = False
-        return 2 * nought.astype(np.int64), 8 * (self.high == 0).astype(np.int64)
+        zero[..., 1::2] = False
+        return 2 * zero.astype(np.int64), 8 * (self.high == 0).astype(np.int64)
 
 
 # dINT4
@@ -226,7 +245,7 @@ def _dint4(lower: Lane, upper: Lane, int8: Value) -> dict[int, PartialProducts]:
 
 
 def _is_negative(nibble: Value, below: Value) -> Value:
-    """Whether the high digit is, or is nought and what stands ``below`` it is negative."""
+    """Whether the high digit is, or is zero and what stands ``below`` it is negative."""
     return nibble[2] & (~nibble[3] | below)
 
 
@@ -254,6 +273,63 @@ def _int4(lower: Lane, upper: Lane, int8: Value) -> dict[int, PartialProducts]:
         "lane_negative", Mux(one, minus_one & low_negative, minus_one | ~low_negative)
     )
     minus_one, one = add_three_way_digit(shifted, upper, 0)
-    nought = minus_one & one
-    add_signed_digit(shifted, upper, 2, plus_two=~one | (nought & int8 & below))
+    zero = minus_one & one
+    add_signed_digit(shifted, upper, 2, plus_two=~one | (zero & int8 & below))
     return {0: fixed, _SHIFTS[INT4][0]: shifted}
+
+
+# Architecture
+
+
+class _Fused(Architecture):
+    """Two lanes hold two weights of the 4-bit format, or one of INT8."""
+
+    def weight_formats(self, format: Format) -> tuple[Format, ...]:
+        return format, INT8
+
+    def lanes_of_weight(self, format: Format, weights: Format) -> int:
+        return 2 if weights == INT8 else 1
+
+    def accumulator_bits(self, format: Format, depth: int) -> int:
+        # An INT8 product counts ``units_per_step`` units.
+        int8 = INT8.accumulator_bits(depth) + format.units_per_step - 1
+        return max(format.accumulator_bits(depth), int8)
+
+    def encode(
+        self, format: Format, codes: NDArray[np.uint8], weights: Format | None = None
+    ) -> NDArray[np.uint8]:
+        return nibbles(format, weights or format, codes)
+
+    def decode(
+        self, format: Format, stored: NDArray[np.uint8], weights: Format | None = None
+    ) -> NDArray[np.uint8]:
+        weights = weights or format
+        every = np.arange(weights.codes, dtype=np.uint8)
+        words = self.encode(format, every[:, np.newaxis], weights)
+        places = 1 << NIBBLE_BITS * np.arange(words.shape[-1])
+        code_of_word = np.empty(weights.codes, dtype=np.uint8)
+        code_of_word[words @ places] = every
+        return code_of_word[stored.reshape(*stored.shape[:-1], -1, len(places)) @ places]
+
+    def correction(
+        self, format: Format, codes: NDArray[np.uint8], weights: Format | None = None
+    ) -> NDArray[np.int64]:
+        return correction(format, weights or format, codes)
+
+    def constant_correction(self, format: Format, lanes: int, weights: Format) -> int:
+        """What bits of partial products are short of, and complements of the shifters."""
+        pairs, total = lanes // 2, 0
+        for shift, column in places_of(format):
+            by = shift if weights == INT8 else 0
+            total += pairs * (-1 if shift else 1) << column + by
+        for shift, (lowest, width) in shifted_trees(format, pairs).items():
+            total += (1 << width + shift) - 1 << lowest
+        return total
+
+
+FUSED = _Fused(
+    "fused",
+    "digits of two 4-bit weights or of an INT8 weight in a pair of lanes",
+    supports=lambda format: format in FORMATS,
+    group=2,
+)

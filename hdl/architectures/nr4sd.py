@@ -4,7 +4,7 @@ Non-redundant radix-4 signed digits (Tsoumanis, Axelos, Moshopoulos, Zervakis an
 "Pre-Encoded Multipliers Based on Non-Redundant Radix-4 Signed-Digit Encoding", IEEE Transactions
 on Computers, 2016, doi 10.1109/TC.2015.2428691): a digit is −2, −1, 0 or 1, or −1, 0, 1 or 2, in
 two bits, and the weight is stored that way, in as many bits as before. Weights are prepared
-anyway, for their correction. Where both bits are the legs −1 and 1, both are on for nought, and a
+anyway, for their correction. Where both bits are the legs −1 and 1, both are on for zero, and a
 NOR of them is the third leg: there are no decoders.
 
 Of an integer all digits are −2 … 1 but the top one, −2 … 2, which stands behind a sign. Its code
@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from amaranth.hdl import Const, Module, Signal, Value
@@ -32,21 +32,20 @@ from numpy.typing import NDArray
 
 from dintmac.golden.formats import ACTIVATION_BITS, Format
 from dintmac.hdl.architectures import folded
+from dintmac.hdl.architectures.architecture import Multiplier
 from dintmac.hdl.architectures.partial_products import Leg, PartialProducts, SplitLeg
 
 __all__ = [
     "DINT4_LOW",
     "LEGS",
+    "NR4SD",
+    "NR4SD_SPLIT",
     "Lane",
     "add_dint4_high_digit",
     "add_dint4_low_digit",
     "add_signed_digit",
     "add_three_way_digit",
-    "correction",
-    "encoding",
-    "generator",
     "lowest_digit",
-    "supports",
 ]
 
 
@@ -86,14 +85,14 @@ def lowest_digit(
     return digit, (values - digit) // base
 
 
-#: Two bits for the digits −2 … 2: the leg −1, and above it the leg 1. Nought is both.
+#: Two bits for the digits −2 … 2: the leg −1, and above it the leg 1. Zero is both.
 LEGS = np.array([0, 1, 3, 2, 0], dtype=np.uint8)
-#: The same of dINT4's low digit, where nought is neither and a two both.
+#: The same of dINT4's low digit, where zero is neither and a two both.
 DINT4_LOW = np.array([3, 1, 0, 2, 3], dtype=np.uint8)
 
 
 @cache
-def _products_of_nought(format: Format, split: bool) -> NDArray[np.int64]:
+def _products_of_zero(format: Format, split: bool) -> NDArray[np.int64]:
     """What the generator makes of an activation 0 and each stored weight."""
     activation, stored = Signal(ACTIVATION_BITS), Signal(format.bits)
     total = Signal(32)
@@ -118,7 +117,7 @@ def correction(
     format: Format, codes: NDArray[np.uint8], *, split: bool = False
 ) -> NDArray[np.int64]:
     """What the products of an activation 0 add up to; shape (…, 1) gives (…)."""
-    return _products_of_nought(format, split)[encoding(format)[codes[..., 0]]]
+    return _products_of_zero(format, split)[encoding(format)[codes[..., 0]]]
 
 
 # Products
@@ -202,7 +201,7 @@ def generator(
     below: Value = Const(0)
     for column in range(0, format.bits - 2, 2):
         minus_one, one = add_three_way_digit(products, lane, column)
-        # A digit nought is both legs.
+        # A digit zero is both legs.
         below = products.define("below", ~one | (minus_one & below))
     add_signed_digit(products, lane, format.bits - 2, plus_two=below)
     return products
@@ -251,3 +250,26 @@ def add_dint4_low_digit(products: PartialProducts, lane: Lane, denormal: Value) 
     # Of −2 both are on, which passes nothing.
     selections = [(denormal, 0), (one, 1)]
     lane.add_signed(products, plus, negative, selections, (minus_two, lane.negative, 2))
+
+
+NR4SD = Multiplier(
+    "nr4sd",
+    "non-redundant radix-4 signed digits, which the weights are stored as",
+    supports=supports,
+    generator=generator,
+    operands=folded.operands,
+    group_correction=correction,
+    encoding=encoding,
+    adds_complements=False,
+)
+
+NR4SD_SPLIT = Multiplier(
+    "nr4sd_split",
+    "nr4sd for libraries without AND-OR-invert gates of three legs",
+    supports=lambda format: supports(format) and format.bits > 2,
+    generator=partial(generator, split=True),
+    operands=folded.operands,
+    group_correction=partial(correction, split=True),
+    encoding=encoding,
+    adds_complements=False,
+)

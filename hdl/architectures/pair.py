@@ -18,16 +18,10 @@ from numpy.typing import NDArray
 
 from dintmac.golden.formats import ACTIVATION_BITS, Format
 from dintmac.hdl.architectures import folded
+from dintmac.hdl.architectures.architecture import Multiplier
 from dintmac.hdl.architectures.partial_products import Leg, PartialProducts, extended, select
 
-__all__ = [
-    "correction",
-    "folded_generator",
-    "folded_operands",
-    "generator",
-    "operands",
-    "pair_correction",
-]
+__all__ = ["PAIR", "PAIR_FOLDED"]
 
 _SUM_BITS = ACTIVATION_BITS + 1
 
@@ -102,3 +96,25 @@ def _legs(
         (products.define(f"second_{i}", ~v[i] & w[i]), b, i),
         (products.define(f"both_{i}", v[i] & w[i]), both, i),
     ]
+
+
+PAIR = Multiplier(
+    "pair",
+    "bit planes of two weights select 0, a, b or a + b",
+    supports=lambda format: format.is_integer,
+    group=2,
+    generator=generator,
+    operands=operands,
+)
+
+PAIR_FOLDED = Multiplier(
+    "pair_folded",
+    "pair, with all that depends on the weights alone left to the bias",
+    supports=lambda format: format.is_integer,
+    group=2,
+    generator=folded_generator,
+    operands=folded_operands,
+    group_correction=correction,
+    by_pair=pair_correction,
+    adds_complements=False,
+)

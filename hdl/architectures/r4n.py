@@ -1,4 +1,4 @@
-"""Digits of a biased weight, chosen so that each has three values that are not nought.
+"""Digits of a biased weight, chosen so that each has three values that are not zero.
 
 An even-width code with its sign inverted is w + 2^(b−1) = Σ c_i 4^i with digits c_i = 0 … 3. Count
 c_i − 1 = −1 … 2, and c_i − 2 = −2 … 1 at the top: they add up to w − f with the constant
@@ -19,10 +19,11 @@ from amaranth.hdl import Value
 from numpy.typing import NDArray
 
 from dintmac.golden.formats import ACTIVATION_BITS, Format
-from dintmac.hdl.architectures.folded import EXCESS, LARGEST
+from dintmac.hdl.architectures.architecture import Multiplier
+from dintmac.hdl.architectures.folded import EXCESS, LARGEST, operands
 from dintmac.hdl.architectures.partial_products import PartialProducts
 
-__all__ = ["activation_factor", "activation_term", "correction", "generator"]
+__all__ = ["R4N"]
 
 
 def activation_factor(format: Format) -> int:
@@ -39,11 +40,11 @@ def activation_term(activations: Sequence[Value]) -> PartialProducts:
     return products
 
 
-def generator(format: Format, operands: Value, weights: Sequence[Value]) -> PartialProducts:
+def generator(format: Format, shared: Value, weights: Sequence[Value]) -> PartialProducts:
     """Partial products of an integer code and the operands of its lane."""
     products = PartialProducts()
     (weight,) = weights
-    u, complement = list(operands[:ACTIVATION_BITS]), list(operands[ACTIVATION_BITS:])
+    u, complement = list(shared[:ACTIVATION_BITS]), list(shared[ACTIVATION_BITS:])
     top = format.bits - 2
     for column in range(0, top, 2):
         high, low = weight[column + 1], weight[column]
@@ -78,3 +79,16 @@ def correction(format: Format, codes: NDArray[np.uint8]) -> NDArray[np.int64]:
 _SLOT = np.array([0, 0, 1, 2])
 #: In the top one, of 0, 1, −2 and −1.
 _TOP_SLOT = np.array([0, 1, 0, 0])
+
+
+R4N = Multiplier(
+    "r4n",
+    "digits of a biased weight that take four values: selection without an XOR",
+    supports=lambda format: format.is_integer and format.bits in (4, 6, 8),
+    generator=generator,
+    operands=operands,
+    activation_term=activation_term,
+    activation_factor=activation_factor,
+    group_correction=correction,
+    adds_complements=False,
+)

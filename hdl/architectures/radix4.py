@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from amaranth.hdl import Cat, Const, Mux, Value
 
 from dintmac.golden.formats import Format
+from dintmac.hdl.architectures.architecture import Multiplier
 from dintmac.hdl.architectures.partial_products import PartialProducts
 
-__all__ = ["radix4"]
+__all__ = ["BOOTH", "DIGITS"]
 
 
-def radix4(format: Format, activation: Value, weights: Sequence[Value]) -> PartialProducts:
+def generator(format: Format, activation: Value, weights: Sequence[Value]) -> PartialProducts:
     """Partial products of a code and an activation.
 
     Parameters
@@ -44,7 +45,7 @@ def radix4(format: Format, activation: Value, weights: Sequence[Value]) -> Parti
         if format.is_dint and format.bits == 4:
             _add_three_way_slot(products, column, activation, high, middle, low)
         elif format.is_dint and digit == len(code) // 2 - 1:
-            # A denormal's code is the digit −2 (or −1 at odd widths) at the top; make it nought.
+            # A denormal's code is the digit −2 (or −1 at odd widths) at the top; make it zero.
             high, middle, low = (bit & ~denormal for bit in (high, middle, low))
             _add_slot(products, column, activation, high, middle, low)
         else:
@@ -53,7 +54,7 @@ def radix4(format: Format, activation: Value, weights: Sequence[Value]) -> Parti
 
 
 def _bit(activation: Value, index: int) -> Value:
-    """Bit ``index`` of the sign-extended activation; nought below its least significant."""
+    """Bit ``index`` of the sign-extended activation; zero below its least significant."""
     if index < 0:
         return Const(0, 1)
     return activation[min(index, len(activation) - 1)]
@@ -127,3 +128,19 @@ def _add_lowest_dint_slot(
     products.add(0, magnitude[0])
     products.add(1, negative & ~magnitude[0])
     products.add_signed(1, [bit ^ negative for bit in magnitude[1:]])
+
+
+BOOTH = Multiplier(
+    "booth",
+    "radix-4 Booth digits of the weight",
+    # One generator, two names: on wide integers radix-4 digits are the field's Booth.
+    supports=lambda format: format.is_integer and format.bits > 4,
+    generator=generator,
+)
+
+DIGITS = Multiplier(
+    "digits",
+    "radix-4 digits of a dINT or narrow code",
+    supports=lambda format: format.is_dint or (format.is_integer and format.bits <= 4),
+    generator=generator,
+)

@@ -19,10 +19,11 @@ from amaranth.hdl import Value
 from numpy.typing import NDArray
 
 from dintmac.golden.formats import ACTIVATION_BITS, Format
-from dintmac.hdl.architectures.folded import EXCESS, LARGEST
+from dintmac.hdl.architectures.architecture import Multiplier
+from dintmac.hdl.architectures.folded import EXCESS, LARGEST, operands
 from dintmac.hdl.architectures.partial_products import Leg, PartialProducts, select
 
-__all__ = ["correction", "folded_generator", "generator"]
+__all__ = ["SHIFT", "SHIFT_FOLDED"]
 
 #: Bits of an activation shifted by 0 to 2.
 _WIDTH = ACTIVATION_BITS + 2
@@ -45,12 +46,12 @@ def generator(format: Format, activation: Value, weights: Sequence[Value]) -> Pa
     return products
 
 
-def folded_generator(format: Format, operands: Value, weights: Sequence[Value]) -> PartialProducts:
+def folded_generator(format: Format, shared: Value, weights: Sequence[Value]) -> PartialProducts:
     """Partial products of an FP4 code and the operands of its lane; too large by the correction."""
     products = PartialProducts()
     (weight,) = weights
     sign = weight[3]
-    u, complement = operands[:ACTIVATION_BITS], operands[ACTIVATION_BITS:]
+    u, complement = shared[:ACTIVATION_BITS], shared[ACTIVATION_BITS:]
     signed = [
         products.define(f"signed_{i}", ~((~sign & complement[i]) | (sign & u[i])))
         for i in range(ACTIVATION_BITS)
@@ -83,3 +84,22 @@ def _decoded(products: PartialProducts, weight: Value) -> tuple[Value, Value, li
 def _shifted(products: PartialProducts, legs: Sequence[Leg]) -> list[Value]:
     """The bits that the legs select, each with a name: they are used twice."""
     return [products.define(f"shifted_{column}", bit) for column, bit in select(legs).items()]
+
+
+SHIFT = Multiplier(
+    "shift",
+    "one shifted activation, for the mantissa and for the bit that leads it",
+    supports=lambda format: format.is_float,
+    generator=generator,
+    adds_complements=False,
+)
+
+SHIFT_FOLDED = Multiplier(
+    "shift_folded",
+    "shift, with all that depends on the weight alone left to the bias",
+    supports=lambda format: format.is_float,
+    generator=folded_generator,
+    operands=operands,
+    group_correction=correction,
+    adds_complements=False,
+)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.arithmetic import Overflow, narrow
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.sim.benches.operands import (
     all_activations,
     extremes,
@@ -28,9 +28,8 @@ class Bench(Testbench):
         self, handle: Handle, configuration: Configuration, rng: np.random.Generator
     ) -> None:
         super().__init__(handle, configuration, rng)
-        self.lanes = configuration.parameters.get("lanes", 1)
-        self._design = configuration.build()
-        self.correction = self._design.correction
+        self.lanes = configuration.sizes.lanes
+        self.correction = configuration.correction
         self.scoreboard = self.add_scoreboard(
             DotProductModel(configuration, handle.ports), "o_sum", "sum"
         )
@@ -44,7 +43,7 @@ class Bench(Testbench):
         ends = np.cumsum(lengths)
         last = np.zeros(len(activations), dtype=np.int64)
         last[ends - 1] = 1
-        weights = self._design.stored(codes)
+        weights = self.configuration.encode(codes)
         return self.payloads(
             "i", activations=activations, weights=weights, first=np.roll(last, 1), last=last
         )
@@ -116,7 +115,7 @@ async def test_multiplies_every_weight_by_every_activation(bench: Bench) -> None
 async def test_reaches_the_bounds_of_the_accumulator(bench: Bench) -> None:
     """Sums of full depth of the least product, the greatest, and both in turn."""
     pairs = extremes(bench.format)
-    length = bench.parameters["depth"] // bench.lanes
+    length = bench.configuration.sizes.depth // bench.lanes
     corrections = []
     for first, second in ((0, 0), (-1, -1), (0, -1)):
         choice = np.where(np.arange(length) % 2, second, first)

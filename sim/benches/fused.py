@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.golden.formats import ACTIVATION_MAX, ACTIVATION_MIN, INT8, Format
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.sim.benches.operands import (
     all_activations,
     extremes,
@@ -78,8 +78,7 @@ class Bench(Testbench):
         self, handle: Handle, configuration: Configuration, rng: np.random.Generator
     ) -> None:
         super().__init__(handle, configuration, rng)
-        self.element = configuration.build()
-        self.outputs = configuration.parameters["outputs"]
+        self.outputs = configuration.sizes.outputs
         self.scoreboard = self.add_scoreboard(
             FusedModel(configuration, handle.ports), "o_partial_sums", "partial_sums"
         )
@@ -107,12 +106,12 @@ class Bench(Testbench):
 
     def send_weights(self, format: Format, codes: NDArray[np.uint8]) -> None:
         """Send one set of codes, shape (outputs, products)."""
-        words = self.pack("i_weights", self.element.nibbles(format, codes)[np.newaxis])
+        words = self.pack("i_weights", self.configuration.encode(codes, format)[np.newaxis])
         self.weights.send({"weights": w, "int8": int(format == INT8)} for w in words)
 
     def send_random_weights(self, format: Format) -> None:
         """Send one random set."""
-        shape = self.outputs, self.element.products(format)
+        shape = self.outputs, self.configuration.products(format)
         self.send_weights(format, random_codes(self.rng, format, *shape))
 
     async def load(self, format: Format, codes: NDArray[np.uint8]) -> None:
@@ -134,7 +133,7 @@ class Bench(Testbench):
         swap: bool,
     ) -> None:
         """Send vectors for weights of a format; with ``swap`` the first takes the loaded set."""
-        lanes = self.element.lane_activations(format, activations)
+        lanes = self.configuration.lane_activations(activations, format)
         words = self.pack("i_activations", lanes)
         self.vectors.send(
             {"activations": word, "swap": int(swap and i == 0)} for i, word in enumerate(words)
@@ -144,7 +143,7 @@ class Bench(Testbench):
     def send_random_vectors(self, format: Format, count: int, *, swap: bool) -> None:
         """Send random vectors with random partial sums."""
         limit = 1 << (self.handle.ports["i_partial_sums"].element_bits - 1)
-        activations = random_activations(self.rng, count, self.element.products(format))
+        activations = random_activations(self.rng, count, self.configuration.products(format))
         sums = self.rng.integers(-limit, limit, (count, self.outputs))
         self.send_vectors(format, activations, sums, swap=swap)
 
@@ -190,7 +189,7 @@ async def test_adds_products_while_all_sides_stall(bench: Bench) -> None:
 
 async def _multiply_all(bench: Bench, format: Format, sets: Sequence[int]) -> None:
     """Sets of consecutive codes, each by every activation in an order of its own in every lane."""
-    shape = bench.outputs, bench.element.products(format)
+    shape = bench.outputs, bench.configuration.products(format)
     offsets = np.arange(shape[0] * shape[1]).reshape(shape)
     none = np.zeros((256, bench.outputs), dtype=np.int64)
     for first in sets:
@@ -208,7 +207,7 @@ async def test_multiplies_every_narrow_weight_by_every_activation(bench: Bench) 
 
 async def test_multiplies_every_int8_weight_by_every_activation(bench: Bench) -> None:
     """Exhaustive over all pairs of lanes together."""
-    step = bench.outputs * bench.element.products(INT8)
+    step = bench.outputs * bench.configuration.products(INT8)
     await _multiply_all(bench, INT8, range(0, INT8.codes, step))
 
 
@@ -217,20 +216,22 @@ async def test_reaches_the_bounds_of_sums_in_both_modes(bench: Bench) -> None:
     expected = []
     for format in (INT8, bench.format, INT8):
         pairs = extremes(format)
-        products = bench.element.products(format)
+        products = bench.configuration.products(format)
         units = bench.format.units_per_step // format.units_per_step
         for (activation, code), bound in zip(
             (pairs[0], pairs[-1]), format.product_range(), strict=True
         ):
             codes = np.full((bench.outputs, products), code, dtype=np.uint8)
             await bench.load(format, codes)
-            rest = (bench.parameters["depth"] - products) * bound * units
+            rest = (bench.configuration.sizes.depth - products) * bound * units
             width = bench.handle.ports["i_partial_sums"].element_bits
-            start = narrow(rest - bench.element.correction(format, codes), width, Overflow.WRAP)
+            start = narrow(
+                rest - bench.configuration.correction(codes, format), width, Overflow.WRAP
+            )
             activations = np.full((1, products), activation, dtype=np.int8)
             bench.send_vectors(format, activations, start[np.newaxis], swap=True)
             await bench.drain(timeout=100)
-            expected.append([bound * units * bench.parameters["depth"]] * bench.outputs)
+            expected.append([bound * units * bench.configuration.sizes.depth] * bench.outputs)
     await bench.finish(timeout=100)
     words = [transfer.payload["partial_sums"] for transfer in bench.scoreboard.outputs]
     reached = bench.decode("o_partial_sums", words).tolist()
@@ -241,7 +242,7 @@ async def test_reaches_the_bounds_of_sums_in_both_modes(bench: Bench) -> None:
 async def test_multiplies_the_ends_of_int8_in_every_combination(bench: Bench) -> None:
     """Weights and activations −128, −1, 0, 1 and 127."""
     ends = np.array([ACTIVATION_MIN, -1, 0, 1, ACTIVATION_MAX], dtype=np.int8)
-    products = bench.element.products(INT8)
+    products = bench.configuration.products(INT8)
     for weight in ends:
         codes = np.full((bench.outputs, products), weight, dtype=np.int8).view(np.uint8)
         await bench.load(INT8, codes)

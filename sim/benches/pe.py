@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.arithmetic import Overflow, narrow
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
+from dintmac.hdl.pe import swap_delay
 from dintmac.sim.benches.operands import (
     all_activations,
     extremes,
@@ -259,12 +260,9 @@ class Bench(Testbench):
         self, handle: Handle, configuration: Configuration, rng: np.random.Generator
     ) -> None:
         super().__init__(handle, configuration, rng)
-        sizes = configuration.parameters
-        self.lanes, self.outputs = sizes["lanes"], sizes["outputs"]
-        element = configuration.build()
-        self._element = element
-        self.double_buffered = element.double_buffered
-        delay = element.latency - 1
+        self.lanes, self.outputs = configuration.sizes.lanes, configuration.sizes.outputs
+        self.double_buffered = configuration.stages.double_buffered
+        delay = self.latency - 1
         self.scoreboard = self.add_scoreboard(
             ProcessingElementModel(configuration, handle.ports), "o_partial_sums", "partial_sums"
         )
@@ -283,7 +281,7 @@ class Bench(Testbench):
                 handle,
                 self.partial_sums.take,
                 lambda t: self.scoreboard.observe("i", t),
-                element.swap_delay,
+                swap_delay(configuration),
             )
         )
         self.add_sampler(
@@ -307,7 +305,7 @@ class Bench(Testbench):
     def send_random_vectors(self, count: int, *, swaps: float = 0) -> None:
         """Random vectors of which the first swaps, and others with a probability."""
         low, high = self.format.product_range()
-        room = self.parameters["depth"] - self.lanes
+        room = self.configuration.sizes.depth - self.lanes
         swap = self.rng.random(count) < swaps
         swap[0] = True
         self.send_vectors(
@@ -319,7 +317,7 @@ class Bench(Testbench):
     def start(self, codes: NDArray[np.uint8], value: int) -> NDArray[np.int64]:
         """Partial sums that begin a sum at ``value``: less the correction of all its codes."""
         width = self.handle.ports["i_partial_sums"].element_bits
-        return narrow(value - self._element.correction(codes), width, Overflow.WRAP)
+        return narrow(value - self.configuration.correction(codes), width, Overflow.WRAP)
 
     def random_weights(self, count: int) -> list[Payload]:
         """``count`` sets of random codes."""
@@ -328,7 +326,7 @@ class Bench(Testbench):
 
     def _loads(self, codes: NDArray[np.uint8]) -> list[Payload]:
         """What loads sets of codes, shape (sets, outputs, lanes)."""
-        words = self.pack("i_weights", self._element.stored(codes))
+        words = self.pack("i_weights", self.configuration.encode(codes))
         return [{"weights": word} for word in words]
 
     async def load(self, codes: NDArray[np.uint8]) -> None:
@@ -402,7 +400,7 @@ async def test_multiplies_every_weight_by_every_activation(bench: Bench) -> None
 async def test_reaches_the_bounds_of_the_accumulator(bench: Bench) -> None:
     """The least product and the greatest, on partial sums of the rest of the depth."""
     pairs = extremes(bench.format)
-    rest = bench.parameters["depth"] - bench.lanes
+    rest = bench.configuration.sizes.depth - bench.lanes
     bounds = bench.format.product_range()
     for (activation, code), bound in zip((pairs[0], pairs[-1]), bounds, strict=True):
         codes = np.full((bench.outputs, bench.lanes), code, dtype=np.uint8)
@@ -415,7 +413,7 @@ async def test_reaches_the_bounds_of_the_accumulator(bench: Bench) -> None:
         await bench.drain(timeout=100)
     await bench.finish(timeout=100)
     words = [transfer.payload["partial_sums"] for transfer in bench.scoreboard.outputs]
-    expected = [[bound * bench.parameters["depth"]] * bench.outputs for bound in bounds]
+    expected = [[bound * bench.configuration.sizes.depth] * bench.outputs for bound in bounds]
     reached = bench.decode("o_partial_sums", words).tolist()
     if reached != expected:
         raise CheckError(f"sums must reach {expected}, not {reached}")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dintmac.golden.arithmetic import Overflow, narrow
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.sim.benches.operands import (
     all_activations,
     extremes,
@@ -30,11 +30,10 @@ class Bench(Testbench):
         self, handle: Handle, configuration: Configuration, rng: np.random.Generator
     ) -> None:
         super().__init__(handle, configuration, rng)
-        sizes = configuration.parameters
-        self.rows, self.lanes = sizes["rows"], sizes["lanes"]
-        self.weights_shape = (sizes["rows"], sizes["columns"], sizes["outputs"], sizes["lanes"])
-        self.sums_shape = (sizes["columns"], sizes["outputs"])
-        self._tile = configuration.build()
+        sizes = configuration.sizes
+        self.rows, self.lanes = sizes.rows, sizes.lanes
+        self.weights_shape = (sizes.rows, sizes.columns, sizes.outputs, sizes.lanes)
+        self.sums_shape = (sizes.columns, sizes.outputs)
         self.scoreboard = self.add_scoreboard(
             TileModel(configuration, handle.ports), "o_partial_sums", "partial_sums"
         )
@@ -45,7 +44,7 @@ class Bench(Testbench):
 
     def weight_set(self, codes: NDArray[np.uint8]) -> list[Payload]:
         """Transfers of a set of codes, shape ``weights_shape``: the last row first."""
-        return self.payloads("i_weight", weights=self._tile.stored(codes[::-1]))
+        return self.payloads("i_weight", weights=self.configuration.encode(codes[::-1]))
 
     def start(self, codes: NDArray[np.uint8], value: ArrayLike) -> NDArray[np.int64]:
         """Partial sums, shape ``sums_shape``, that begin a sum at ``value``.
@@ -55,7 +54,7 @@ class Bench(Testbench):
         """
         by_output = np.moveaxis(codes, 0, 2)
         blocks = by_output.reshape(*self.sums_shape, -1, self.rows * self.lanes)
-        correction = self._tile.correction(blocks).sum(axis=-1)
+        correction = self.configuration.correction(blocks).sum(axis=-1)
         width = self.handle.ports["i_partial_sums"].element_bits
         return narrow(np.asarray(value) - correction, width, Overflow.WRAP)
 
@@ -79,7 +78,7 @@ class Bench(Testbench):
         """Random vectors of which the first swaps, with all partial sums that leave room."""
         products = self.rows * self.lanes
         low, high = self.format.product_range()
-        room = self.parameters["depth"] - products
+        room = self.configuration.sizes.depth - products
         return self.vectors(
             random_activations(self.rng, count, products),
             self.rng.integers(room * low, room * high, (count, *self.sums_shape), endpoint=True),
@@ -148,7 +147,7 @@ async def test_reaches_the_bounds_of_the_accumulator(bench: Bench) -> None:
     """The least product, the greatest, and both in turn, on partial sums of the rest of depth."""
     pairs = np.array(extremes(bench.format))
     products = bench.rows * bench.lanes
-    rest = bench.parameters["depth"] - products
+    rest = bench.configuration.sizes.depth - products
     bounds = bench.format.product_range()
     for (activation, code), bound in zip(pairs[[0, -1]], bounds, strict=True):
         weights = np.full(bench.weights_shape, code, dtype=np.uint8)
@@ -164,7 +163,7 @@ async def test_reaches_the_bounds_of_the_accumulator(bench: Bench) -> None:
     await bench.finish(timeout=500)
     words = [transfer.payload["partial_sums"] for transfer in bench.scoreboard.outputs]
     reached = bench.decode("o_partial_sums", words)
-    expected = np.array(bounds) * bench.parameters["depth"]
+    expected = np.array(bounds) * bench.configuration.sizes.depth
     for row, bound in zip((0, 2), expected, strict=True):
         if (reached[row] != bound).any():
             raise CheckError(f"sums must reach {bound}, not {reached[row].tolist()}")

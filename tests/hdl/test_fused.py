@@ -6,7 +6,8 @@ from amaranth.sim import Simulator
 from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.golden.matmul import matmul
 from dintmac.hdl.architectures import fused
-from dintmac.hdl.fused import FusedGroupPartialProducts, FusedInnerProduct, FusedProcessingElement
+from dintmac.hdl.configuration import Configuration
+from dintmac.hdl.fused import FusedGroupPartialProducts, FusedInnerProduct
 
 SIZES = {"depth": 64, "lanes": 6, "outputs": 2}
 MODES = [(f, w) for f in fused.FORMATS for w in (f, INT8)]
@@ -69,15 +70,15 @@ def test_bits_of_a_pair_add_up_to_products_and_correction(format, weights):
 @pytest.mark.parametrize(("format", "weights"), MODES, ids=lambda f: f.name)
 def test_inner_product_equals_the_golden_model(format, weights):
     rng = np.random.default_rng(5)
-    element = FusedProcessingElement(format=format, **SIZES)
-    width = len(element.o_partial_sums.as_value()) // 2
+    element = Configuration("fused", format, "", SIZES)
+    width = element.width
     component = FusedInnerProduct(format=format, lanes=6, width=width)
     products = element.products(weights)
     codes = rng.integers(0, weights.codes, (60, products)).astype(np.uint8)
     activations = rng.integers(-128, 128, (60, products)).astype(np.int8)
-    words = element.nibbles(weights, codes)
-    lanes = element.lane_activations(weights, activations).astype(int) + 128
-    correction = element.correction(weights, codes).tolist()
+    words = element.encode(codes, weights)
+    lanes = element.lane_activations(activations, weights).astype(int) + 128
+    correction = element.correction(codes, weights).tolist()
     units = format.units_per_step // weights.units_per_step
     addends = rng.integers(-500, 500, 60).tolist()
 
@@ -100,43 +101,43 @@ def test_inner_product_equals_the_golden_model(format, weights):
 
 
 def test_int8_makes_half_as_many_products_from_the_same_bits():
-    element = FusedProcessingElement(format=DINT4, **SIZES)
+    element = Configuration("fused", DINT4, "", SIZES)
     assert (element.products(DINT4), element.products(INT8)) == (6, 3)
-    assert element.nibbles(DINT4, np.zeros((2, 6), np.uint8)).shape == (2, 6)
-    assert element.nibbles(INT8, np.zeros((2, 3), np.uint8)).shape == (2, 6)
+    assert element.encode(np.zeros((2, 6), np.uint8)).shape == (2, 6)
+    assert element.encode(np.zeros((2, 3), np.uint8), INT8).shape == (2, 6)
 
 
 def test_both_lanes_of_a_pair_get_the_activation_of_an_int8_weight():
-    element = FusedProcessingElement(format=DINT4, **SIZES)
+    element = Configuration("fused", DINT4, "", SIZES)
     activations = np.array([[1, -2, 3]], dtype=np.int8)
-    assert element.lane_activations(INT8, activations).tolist() == [[1, 1, -2, -2, 3, 3]]
+    assert element.lane_activations(activations, INT8).tolist() == [[1, 1, -2, -2, 3, 3]]
     six = np.arange(6, dtype=np.int8)
-    assert element.lane_activations(DINT4, six).tolist() == six.tolist()
+    assert element.lane_activations(six).tolist() == six.tolist()
 
 
 @pytest.mark.parametrize(("format", "spare"), [(DINT4, 1), (INT4, 0)])
 def test_sums_hold_int8_products_in_units_of_the_narrow_format(format, spare):
-    assert fused.accumulator_bits(format, 4096) == INT8.accumulator_bits(4096) + spare
+    assert fused.FUSED.accumulator_bits(format, 4096) == INT8.accumulator_bits(4096) + spare
 
 
 def test_refuses_what_cannot_be_fused():
     with pytest.raises(ValueError, match="format must be dINT4 or INT4, not INT8"):
-        FusedProcessingElement(format=INT8, **SIZES)
+        Configuration("fused", INT8, "", SIZES)
     with pytest.raises(ValueError, match="lanes must be even, not 3"):
-        FusedProcessingElement(format=DINT4, **SIZES | {"lanes": 3})
+        Configuration("fused", DINT4, "", SIZES | {"lanes": 3})
 
 
 def test_refuses_weights_and_activations_that_do_not_fit():
-    element = FusedProcessingElement(format=DINT4, **SIZES)
+    element = Configuration("fused", DINT4, "", SIZES)
     with pytest.raises(ValueError, match="weights must be dINT4 or INT8, not INT4"):
         element.products(INT4)
     codes = np.zeros((2, 6), np.uint8)
     message = "codes must be of 3 INT8 products, not 6"
     with pytest.raises(ValueError, match=message):
-        element.nibbles(INT8, codes)
+        element.encode(codes, INT8)
     with pytest.raises(ValueError, match=message):
-        element.correction(INT8, codes)
+        element.correction(codes, INT8)
     with pytest.raises(ValueError, match="activations must be of 6 dINT4 products, not 3"):
-        element.lane_activations(DINT4, np.zeros(3, np.int8))
+        element.lane_activations(np.zeros(3, np.int8))
     with pytest.raises(ValueError, match="dINT4 codes must be 0 to 15"):
-        element.nibbles(DINT4, codes + np.uint8(16))
+        element.encode(codes + np.uint8(16))

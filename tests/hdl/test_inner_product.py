@@ -11,7 +11,7 @@ from dintmac.hdl.inner_product import InnerProduct
 from dintmac.hdl.operands import Operands
 from dintmac.hdl.pipeline import register
 
-CASES = [(f, a) for f in (INT8, INT4, DINT4) for a in architectures_of(f, resident=True)]
+CASES = [(f, a) for f in (INT8, INT4, DINT4) for a in architectures_of(f)]
 
 
 @pytest.mark.parametrize("lanes", [1, 5])
@@ -36,7 +36,7 @@ def test_equals_the_golden_model(format, architecture, lanes):
         for i in range(count)
     ]
     correction = architecture.correction(format, weights).tolist()
-    stored = architecture.stored(format, weights)
+    stored = architecture.encode(format, weights)
     sums = []
 
     async def testbench(ctx):
@@ -95,7 +95,7 @@ def test_equals_the_golden_model_with_every_kind_of_adder(
     addends = rng.integers(-(1 << (width - 3)), 1 << (width - 3), count).tolist()
     products = np.diagonal(matmul(activations, weights, format))
     expected = products + architecture.correction(format, weights) + addends
-    stored = architecture.stored(format, weights)
+    stored = architecture.encode(format, weights)
     sums = []
 
     async def testbench(ctx):

@@ -5,32 +5,30 @@ from amaranth.sim import Simulator
 
 from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.hdl.architectures import architectures_of
-from dintmac.hdl.dot_product import DotProduct
-from dintmac.hdl.pe import ProcessingElement
-from dintmac.hdl.tile import WeightStationaryTile
+from dintmac.hdl.configuration import Configuration
 
-RESIDENT = [
+FOLDED = [
     pytest.param(f, a.name, id=f"{f.name}-{a.name}")
     for f in (INT8, INT4, DINT4)
-    for a in architectures_of(f, resident=True)
-    if a.is_resident
+    for a in architectures_of(f)
+    if a.is_folded
 ]
 
 
 @pytest.mark.parametrize("lanes", [3, 4])
-@pytest.mark.parametrize(("format", "architecture"), RESIDENT)
+@pytest.mark.parametrize(("format", "architecture"), FOLDED)
 def test_correction_in_the_bias_makes_sums_exact(format, architecture, lanes):
-    pe = ProcessingElement(
-        format=format, depth=64, lanes=lanes, outputs=2, architecture=architecture
-    )
+    sizes = {"depth": 64, "lanes": lanes, "outputs": 2}
+    configuration = Configuration("pe", format, architecture, sizes)
+    pe = configuration.create()
     rng = np.random.default_rng(11)
     weights = rng.integers(0, format.codes, (2, lanes)).astype(np.uint8)
     activations = rng.integers(-128, 128, (8, lanes)).astype(np.int8)
     bias = rng.integers(-500, 500, 2)
-    first = (bias - pe.correction(weights)).tolist()
+    first = (bias - configuration.correction(weights)).tolist()
     expected = activations.astype(np.int64) @ format.to_units(weights).astype(np.int64).T + bias
-    stored = pe.stored(weights)
-    assert pe.restored(stored).tolist() == weights.tolist()
+    stored = configuration.encode(weights)
+    assert configuration.decode(stored).tolist() == weights.tolist()
     sums = []
 
     async def testbench(ctx):
@@ -50,7 +48,7 @@ def test_correction_in_the_bias_makes_sums_exact(format, architecture, lanes):
         for vector in activations:
             for lane in range(lanes):
                 ctx.set(pe.i_activations[lane], int(vector[lane]))
-            await ctx.tick().repeat(pe.latency)
+            await ctx.tick().repeat(configuration.latency)
             sums.append([ctx.get(pe.o_partial_sums[output]) for output in range(2)])
 
     simulator = Simulator(pe)
@@ -61,28 +59,27 @@ def test_correction_in_the_bias_makes_sums_exact(format, architecture, lanes):
 
 
 def test_correction_of_a_tile_is_that_of_its_elements():
-    sizes = {"format": INT8, "depth": 64, "lanes": 3, "outputs": 1, "architecture": "fip"}
-    pe = ProcessingElement(**sizes)
-    tile = WeightStationaryTile(rows=2, columns=1, **sizes)
+    sizes = {"depth": 64, "lanes": 3, "outputs": 1}
+    pe = Configuration("pe", INT8, "fip", sizes)
+    tile = Configuration("tile", INT8, "fip", sizes | {"rows": 2, "columns": 1})
     codes = np.random.default_rng(0).integers(0, 256, (5, 6)).astype(np.uint8)
     expected = pe.correction(codes[:, :3]) + pe.correction(codes[:, 3:])
     assert tile.correction(codes).tolist() == expected.tolist()
 
 
 def test_correction_of_a_dot_product_is_that_of_an_element():
-    sizes = {"format": DINT4, "depth": 64, "lanes": 3, "architecture": "digits_folded"}
+    sizes = {"depth": 64, "lanes": 3}
     codes = np.random.default_rng(0).integers(0, 16, (5, 3)).astype(np.uint8)
-    expected = ProcessingElement(outputs=1, **sizes).correction(codes)
-    assert DotProduct(**sizes).correction(codes).tolist() == expected.tolist()
-    assert not DotProduct(**{**sizes, "architecture": "digits"}).correction(codes).any()
+    expected = Configuration("pe", DINT4, "digits_folded", sizes).correction(codes)
+    dot = Configuration("dot", DINT4, "digits_folded", sizes)
+    assert dot.correction(codes).tolist() == expected.tolist()
+    assert not dot.replace(architecture="digits").correction(codes).any()
 
 
 def test_correction_refuses_another_number_of_lanes():
     codes = np.zeros((2, 5), dtype=np.uint8)
-    sizes = {"format": DINT4, "depth": 64, "lanes": 2, "outputs": 1}
-    with pytest.raises(ValueError, match="codes must be of 2 lanes, not 5"):
-        DotProduct(format=DINT4, depth=64, lanes=2).correction(codes)
-    with pytest.raises(ValueError, match="codes must be of 2 lanes, not 5"):
-        ProcessingElement(**sizes).correction(codes)
-    with pytest.raises(ValueError, match="codes must be of 4 lanes, not 5"):
-        WeightStationaryTile(rows=2, columns=1, **sizes).correction(codes)
+    for design in ("dot", "pe"):
+        with pytest.raises(ValueError, match="codes must be of 2 dINT4 products, not 5"):
+            Configuration(design, DINT4, "", {"lanes": 2}).correction(codes)
+    with pytest.raises(ValueError, match="codes must be of 4 dINT4 products, not 5"):
+        Configuration("tile", DINT4, "", {"lanes": 2, "rows": 2}).correction(codes)

@@ -17,7 +17,8 @@ from dintmac.cli.options import configuration_of
 from dintmac.cli.parser import parse as parse_command
 from dintmac.golden.formats import DINT4, FP4, INT4, INT8, parse
 from dintmac.hdl.architectures import architectures_of
-from dintmac.hdl.designs import DESIGNS, RESIDENT, Configuration
+from dintmac.hdl.catalog import DESIGNS
+from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.ports import FlatPorts
 from dintmac.hdl.verilog import export
 from dintmac.hdl.yosys import find_yosys
@@ -27,7 +28,7 @@ CASES = [
     for d in DESIGNS
     if d != "fused"
     for f in (INT8, INT4, DINT4)
-    for a in architectures_of(f, resident=d in RESIDENT)
+    for a in architectures_of(f)
 ]
 CASES += [pytest.param(Configuration("fused", f), id=f"fused-{f.name}") for f in (INT4, DINT4)]
 STAGED = {"operand_register": 1, "tree_register": 2, "fast_adder": 1}
@@ -182,7 +183,7 @@ def test_ports_come_in_order_clock_and_reset_first_and_stream_by_stream():
 def test_port_map_has_the_tables_of_the_weights():
     exported = export(Configuration("dot", DINT4, "nr4sd", {"lanes": 2}))
     description = json.loads(exported.port_map)
-    assert description["weights"] == [t.to_json() for t in exported.component.weight_tables]
+    assert description["weights"] == [t.to_json() for t in exported.configuration.weight_tables]
     assert description["folded"] is True
     plain = json.loads(export(Configuration("dot", DINT4, "", {"lanes": 2})).port_map)
     zeros = {"by_lane_and_code": [[0] * 16], "by_pair": None, "by_element": 0}
@@ -211,17 +212,17 @@ SMALL = {"lanes": 3, "outputs": 1}
     [
         pytest.param(f, a.name, id=f"{f.name}-{a.name}")
         for f in (INT8, INT4, DINT4, FP4, parse("int3"), parse("dint5"))
-        for a in architectures_of(f, resident=True)
+        for a in architectures_of(f)
         if a.generator is not None
     ],
 )
 def test_tables_have_what_is_stored_and_the_correction_of_every_code(format, architecture):
-    component = Configuration("pe", format, architecture, SMALL).build()
+    component = Configuration("pe", format, architecture, SMALL)
     (table,) = (table.to_json() for table in component.weight_tables)
     codes = np.arange(format.codes, dtype=np.uint8)
     assert table["format"] == format.name
     assert table["values"] == format.to_units(codes).tolist()
-    assert table["stored"] == component.stored(codes).tolist()
+    assert table["stored"] == component.encode(codes).tolist()
     rng = np.random.default_rng(0)
     for weights in rng.integers(0, format.codes, (200, 3), dtype=np.uint8):
         assert by_table(table, weights.tolist()) == component.correction(weights)
@@ -229,7 +230,7 @@ def test_tables_have_what_is_stored_and_the_correction_of_every_code(format, arc
 
 @pytest.mark.parametrize("format", [INT4, DINT4], ids=lambda format: format.name)
 def test_tables_of_fused_are_of_both_formats(format):
-    component = Configuration("fused", format, "", {"lanes": 6, "outputs": 1}).build()
+    component = Configuration("fused", format, "", {"lanes": 6, "outputs": 1})
     rng = np.random.default_rng(0)
     for table in component.weight_tables:
         values, count = table.to_json(), component.products(table.format)
@@ -294,7 +295,7 @@ def test_the_head_of_a_folded_design_says_that_its_sums_are_offset(design):
     correct = {"mac": "o_sum + bias - correction", "tile": "i_partial_sums = bias - correction"}
     assert "// SUMS ARE OFFSET: " in head
     assert correct[design] in head
-    table = exported.component.weight_tables[0]
+    table = exported.configuration.weight_tables[0]
     rows = re.findall(r"(?m)^//   dINT4 +(\d+) +(-?\d+) +(\d+) +(-?\d+)$", head)
     columns = (range(16), table.values, table.stored, *table.corrections)
     assert [tuple(map(int, row)) for row in rows] == list(zip(*columns, strict=True))

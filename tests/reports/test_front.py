@@ -162,8 +162,8 @@ def test_every_score_is_a_loss():
     assert losses == {"y": 4.0, "perplexity": 7.0, "divergence": 250.0, "accuracy": 25.0}
 
 
-def test_names_stand_apart_and_a_loss_of_nought_is_drawn():
-    """No logarithm of nought; warnings are errors."""
+def test_names_stand_apart_and_a_loss_of_zero_is_drawn():
+    """No logarithm of zero; warnings are errors."""
     points = (("dINT4", 1.0, 0.5, True), ("FP4", 1.001, 0.5, False), ("INT8", 2.0, 0.0, True))
     panel = FrontPanel("title", "area", "loss", (FrontLine("none", points),))
     assert draw([panel], "svg").startswith(b"<?xml")

@@ -7,7 +7,7 @@ import pytest
 
 from dintmac.golden.formats import INT8
 from dintmac.golden.variants import MAC_FORMATS
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.reports.evaluation import read_evaluation
 from dintmac.reports.front import fronts, write_front
 from dintmac.reports.quotes import BLOCKS, Published, filled, pages

@@ -11,7 +11,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from dintmac.golden.formats import parse
-from dintmac.hdl.designs import built_architectures
+from dintmac.hdl.catalog import DESIGNS
 from dintmac.reports.comparisons import compare, conclusion
 from dintmac.reports.report import FILES, Report, read_report, report_text, summary, write_report
 from dintmac.synth.ratios import ratios_of
@@ -300,7 +300,7 @@ def complete(records):
         record("ge", design, format, architecture, 9000.0)
         for design in SIZES
         for format in ("INT8", "INT4", "dINT4")
-        for architecture in built_architectures(design, parse(format))
+        for architecture in DESIGNS[design].built_architectures(parse(format))
         if (design, format, architecture) not in found
     ]
 

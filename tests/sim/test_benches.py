@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dintmac.golden.formats import DINT4, FP4, INT4, INT8
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.sim.bench import run_bench
 from dintmac.sim.simulators import SIMULATORS
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from dintmac.golden.formats import DINT4, INT4
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.sim.bench import run_bench
 from dintmac.sim.benches.fused import ModeChecker
 from dintmac.sim.simulators import SIMULATORS

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 
 from dintmac.golden.formats import DINT4
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.sim.amaranth_handle import run_amaranth
 from dintmac.sim.benches import dot_product
 from dintmac.sim.streams import CheckError
@@ -18,7 +18,7 @@ class Tampered(wiring.Component):
     """A dot product whose output is tampered with."""
 
     def __init__(self, fault):
-        self._inner = CONFIGURATION.build()
+        self._inner = CONFIGURATION.create()
         self._fault = fault
         super().__init__(self._inner.signature)
 

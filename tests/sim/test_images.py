@@ -9,7 +9,7 @@ import pytest
 from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.golden.matmul import matmul
 from dintmac.golden.workload import Layer
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.ports import FlatPorts
 from dintmac.hdl.verilog import Export
 from dintmac.sim.images import images_of
@@ -37,9 +37,8 @@ def layer(format, **changes):
 def export(design, format, architecture="", **sizes):
     """An export without its Verilog."""
     configuration = Configuration(design, format, architecture, sizes)
-    component = configuration.build()
-    ports = tuple(port for port, _ in FlatPorts(component).ports.values())
-    return Export(design, "", ports, configuration, component)
+    ports = tuple(port for port, _ in FlatPorts(configuration.create()).ports.values())
+    return Export(design, "", ports, configuration)
 
 
 def images(exported, layer):
@@ -66,7 +65,8 @@ def test_they_make_every_sum_right(design, format, architecture):
     """A design adds the products and the correction of what is stored, pass by pass."""
     given = layer(format)
     exported = export(design, format, architecture, **SIZES[design])
-    component, sizes = exported.component, exported.configuration.parameters
+    configuration = exported.configuration
+    sizes = configuration.parameters
     bits = format.accumulator_bits(sizes["depth"])
     _, values = images(exported, given)
     rows, columns = sizes.get("rows", 1), sizes.get("columns", 1)
@@ -75,13 +75,13 @@ def test_they_make_every_sum_right(design, format, architecture):
     k_blocks, n_blocks = stored.shape[:2]
     assert (k_blocks, n_blocks) == (-(-DEPTH // (rows * lanes)), -(-OUTPUTS // (columns * outputs)))
     stored = stored.reshape(k_blocks, n_blocks, rows, columns, outputs, lanes)[:, :, ::-1]
-    codes = component.restored(stored.astype(np.uint8))
+    codes = configuration.decode(stored.astype(np.uint8))
     activations = values["activations"].reshape(k_blocks, VECTORS, rows * lanes).astype(np.int8)
     for n in range(n_blocks):
         sums = np.broadcast_to(values["biases"][n].reshape(-1), (VECTORS, columns * outputs))
         for k in range(k_blocks):
             taken = np.moveaxis(codes[k, n], 0, 2).reshape(columns * outputs, rows * lanes)
-            sums = sums + matmul(activations[k], taken, format) + component.correction(taken)
+            sums = sums + matmul(activations[k], taken, format) + configuration.correction(taken)
         wrapped = (sums + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
         expected = values["expected"][n].reshape(VECTORS, -1)
         np.testing.assert_array_equal(wrapped, expected)
@@ -111,9 +111,7 @@ def test_axes_say_what_the_words_count():
 def test_the_port_map_and_the_head_list_them():
     exported = export("pe", DINT4, **SIZES["pe"])
     found = images_of(exported, layer(DINT4), "stem")
-    with_images = Export(
-        "pe", "", exported.ports, exported.configuration, exported.component, found
-    )
+    with_images = Export("pe", "", exported.ports, exported.configuration, found)
     listed = json.loads(with_images.port_map)["images"]
     assert listed == [image.to_json() for image in found]
     for image in found:
@@ -123,7 +121,7 @@ def test_the_port_map_and_the_head_list_them():
 def test_no_name_of_a_file_ends_a_comment():
     exported = export("mac", DINT4)
     images = images_of(exported, layer(DINT4), "a\nmodule b")
-    text = Export("mac", "", exported.ports, exported.configuration, exported.component, images)
+    text = Export("mac", "", exported.ports, exported.configuration, images)
     assert all(line.startswith(("//", "/*")) or not line for line in text.verilog.splitlines())
 
 
@@ -133,7 +131,7 @@ def test_without_activations_there_is_nothing_to_compare():
 
 
 def test_refuses_what_does_not_fit():
-    with pytest.raises(ValueError, match=r"must be for a mac, dot, pe or tile, not for fused"):
+    with pytest.raises(ValueError, match="for a design of one weight format, not for fused"):
         images_of(export("fused", DINT4), layer(DINT4), "stem")
     with pytest.raises(ValueError, match="format must be dINT4 as in the workload, not INT4"):
         images_of(export("pe", INT4, **SIZES["pe"]), layer(DINT4), "stem")

@@ -10,7 +10,7 @@ import find_libpython
 import pytest
 
 from dintmac.golden.formats import DINT4
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.sim import simulators
 from dintmac.sim.bench import run_bench
 from dintmac.sim.simulators import (

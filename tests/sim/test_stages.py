@@ -3,7 +3,7 @@
 import pytest
 
 from dintmac.golden.formats import parse
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.sim.bench import run_bench
 from dintmac.sim.simulators import SIMULATORS
 

@@ -9,7 +9,7 @@ from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.golden.matmul import matmul
 from dintmac.golden.workload import Workload
 from dintmac.hdl.architectures import architectures_of
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.sim.passes import plan
 from dintmac.sim.simulators import SIMULATORS
 from dintmac.sim.workload import run_workload
@@ -63,8 +63,8 @@ def test_the_first_partial_sums_make_up_for_corrections(format):
     """Also of weights that only fill up a block."""
     sizes = {"rows": 2, "columns": 2, "lanes": 3, "outputs": 2, "depth": 64}
     workload = random_workload(7, 20, 5, format)
-    for architecture in architectures_of(format, resident=True):
-        if architecture.is_resident:
+    for architecture in architectures_of(format):
+        if architecture.is_folded:
             resident = Configuration("tile", format, architecture.name, sizes)
             assert run_workload(workload, resident, AMARANTH).mismatches == 0
 

@@ -11,7 +11,7 @@ import pytest
 
 from dintmac.golden.formats import parse
 from dintmac.hdl import dot_product, inner_product
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.verilog import export
 from dintmac.synth.cache import Cache
 from dintmac.synth.cells import cells_of

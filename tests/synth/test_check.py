@@ -9,7 +9,6 @@ import pytest
 
 from dintmac.golden.formats import parse
 from dintmac.hdl.architectures import architectures_of
-from dintmac.hdl.designs import RESIDENT
 from dintmac.synth.check import CheckError, check
 from dintmac.synth.netlist import NetlistError, Simulation
 
@@ -50,8 +49,7 @@ def test_other_widths_are_checked_as_well(mapped, netlist_of, format, design):
 @pytest.mark.parametrize("format", ["int8", "int4", "dint4", "fp4"])
 def test_netlists_of_all_architectures_equal_the_golden_model(mapped, netlist_of, design, format):
     """Odd lanes, so that a group of two is not full."""
-    resident = design in RESIDENT
-    for architecture in architectures_of(parse(format), resident=resident)[1:]:
+    for architecture in architectures_of(parse(format))[1:]:
         configuration, netlist = mapped(design, format, architecture.name, **SIZES[design])
         assert check(netlist_of(netlist), configuration).vectors > 1000
 

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from dintmac.golden.formats import DINT4, INT8
 from dintmac.golden.workload import quantized
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.verilog import export
 from dintmac.synth.activity import Activity, Circuit, TimedSimulation
 from dintmac.synth.cells import ClockGate, cells_of
@@ -266,7 +266,7 @@ def test_energy_that_cannot_be_computed_costs_neither_area_nor_delay(
 
 
 def test_behavioural_products_are_not_told_apart(small, store):
-    behavioural = replace(MAC, architecture="behavioural")
+    behavioural = MAC.replace(architecture="behavioural")
     power = measure(behavioural, small, data={"dINT4": operands(DINT4)}, store=store).power
     assert power.split_fj["products"] is None
     assert sum(v for v in power.split_fj.values() if v) == pytest.approx(power.energy_per_mac_fj)

@@ -11,7 +11,7 @@ import pytest
 
 import dintmac.synth.measure as room
 from dintmac.golden.formats import DINT4, INT4, INT8
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.synth.cache import Cache, CacheError
 from dintmac.synth.check import CheckError
 from dintmac.synth.liberty import Library, LibraryError
@@ -146,7 +146,7 @@ def test_an_interrupted_run_resumes(ge, tmp_path, monkeypatch):
 INTERRUPTED = """
 from pathlib import Path
 from dintmac.golden.formats import DINT4
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.synth.cache import Cache
 from dintmac.synth.liberty import find_libraries
 from dintmac.synth.measure import measure_all

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from dintmac.golden.formats import DINT4
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.verilog import export
 from dintmac.synth.cells import Adder, cells_of
 from dintmac.synth.check import check

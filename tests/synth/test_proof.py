@@ -8,14 +8,14 @@ import pytest
 
 from dintmac.golden.formats import DINT4, INT4, INT8, parse
 from dintmac.hdl.architectures import architectures_of
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.synth.logic import Graph, ProofError, SolverError, add, constant, product
 from dintmac.synth.netlist import Netlist, NetlistError, Simulation
 from dintmac.synth.proof import probes_of, prove
 
 #: Narrow partial sums; what is left of the adders is proved all the same.
 DEPTH = 4
-FOUR_BITS = [(f.name, a.name) for f in (INT4, DINT4) for a in architectures_of(f, resident=True)]
+FOUR_BITS = [(f.name, a.name) for f in (INT4, DINT4) for a in architectures_of(f)]
 
 
 @pytest.mark.parametrize(("format", "architecture"), FOUR_BITS)
@@ -42,7 +42,7 @@ def test_two_lanes_that_share_partial_products_are_proved_together(mapped, proof
     assert proofs[1].method == "SAT, 64 sets of codes"
 
 
-@pytest.mark.parametrize("architecture", [a.name for a in architectures_of(INT8, resident=True)])
+@pytest.mark.parametrize("architecture", [a.name for a in architectures_of(INT8)])
 def test_all_products_of_every_int8_architecture_are_simulated(mapped, proofs_of, architecture):
     proofs = proofs_of(*mapped("pe", "int8", architecture, lanes=2, outputs=1, depth=DEPTH))
     methods = {proof.claim: proof.method for proof in proofs}

@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from dintmac.golden.formats import DINT4, INT8
-from dintmac.hdl.designs import built_architectures
+from dintmac.hdl.catalog import DESIGNS
 from dintmac.synth.ratios import Ratio, Side, ratios_of
 from dintmac.synth.records import (
     AreaSplit,
@@ -91,7 +91,7 @@ def test_every_baseline_stands_against_the_smallest_candidate_and_the_strongest_
             ratio=ratio,
             compared={"INT8": ["behavioural", "booth"], "dINT4": ["digits", "behavioural"]},
             missing={
-                "INT8": [a for a in built_architectures("mac", INT8) if a != "booth"],
+                "INT8": [a for a in DESIGNS["mac"].built_architectures(INT8) if a != "booth"],
                 "dINT4": ["digits_folded", "nr4sd", "nr4sd_split"],
             },
             extrapolated=False,
@@ -159,7 +159,7 @@ def test_nothing_is_missing_where_all_that_is_built_was_measured():
     records = [
         record(format.name, architecture, 100.0)
         for format in (INT8, DINT4)
-        for architecture in built_architectures("mac", format)
+        for architecture in DESIGNS["mac"].built_architectures(format)
     ]
     assert {tuple(map(tuple, r.missing.values())) for r in ratios_of(records)} == {((), ())}
 
@@ -167,10 +167,10 @@ def test_nothing_is_missing_where_all_that_is_built_was_measured():
 def test_what_is_missing_is_told_for_energy_and_area_apart():
     records = [
         record("INT8", name, 190.0, power=energy(300.0) if name == "pair" else None)
-        for name in built_architectures("mac", INT8)
+        for name in DESIGNS["mac"].built_architectures(INT8)
     ]
     records.append(record("dINT4", "nr4sd", 100.0, power=energy(125.0)))
-    int8 = list(built_architectures("mac", INT8))
+    int8 = list(DESIGNS["mac"].built_architectures(INT8))
     others = ["digits", "digits_folded", "nr4sd_split"]
     assert sides(ratios_of(records), "compared") == {
         ("area", None): (int8, ["nr4sd"]),

@@ -5,7 +5,7 @@ import pytest
 from msgspec import structs
 
 from dintmac.golden.formats import DINT4
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.synth.records import AreaSplit, Check, CriticalPath, Record, RecordedConfiguration
 
 RECORD = Record(

@@ -9,7 +9,7 @@ FORMATS = [INT8, INT4, DINT4]
 
 @pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
 def test_every_architecture_is_measured_at_the_default_sizes(format):
-    built = {a.name for a in architectures_of(format, resident=True) if a.generator}
+    built = {a.name for a in architectures_of(format) if a.generator}
     for design in ("mac", "dot", "pe", "tile"):
         measured = {c.architecture for c in selected([design], [format])}
         assert measured == built
@@ -21,7 +21,7 @@ def test_other_sizes_leave_out_what_is_outclassed_alone():
         key = c.design, tuple(c.parameters.items()), c.format
         sizes.setdefault(key, set()).add(c.architecture)
     for (design, _, format), measured in sizes.items():
-        built = {a.name for a in architectures_of(format, resident=True) if a.generator}
+        built = {a.name for a in architectures_of(format) if a.generator}
         assert built - measured <= set(OUTCLASSED.get(design, ()))
     assert len({size for design, size, _ in sizes if design == "pe"}) == 5
 
@@ -30,7 +30,7 @@ def test_contenders_are_alike_for_all_formats():
     kept = contenders(None, FORMATS)
     for design, names in CONTENDERS.items():
         for format in FORMATS:
-            able = {a.name for a in architectures_of(format, resident=True)} & set(names)
+            able = {a.name for a in architectures_of(format)} & set(names)
             measured = {c.architecture for c in kept if (c.design, c.format) == (design, format)}
             assert measured == able
     assert {c.design for c in kept} == CONTENDERS.keys()

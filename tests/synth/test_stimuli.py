@@ -1,7 +1,5 @@
 """Stimuli: what the copies of a design compute."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,7 @@ from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.golden.formats import DINT4, INT4, INT8
 from dintmac.golden.matmul import matmul
 from dintmac.golden.workload import quantized
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.synth.stimuli import VECTORS, gaussian, stimulus
 
 COPIES = 256
@@ -38,10 +36,10 @@ def pairs(matrix):
 
 @pytest.mark.parametrize("architecture", ["digits", "digits_folded", "nr4sd"])
 def test_chained_elements_add_up_whole_sums(workload, architecture):
-    """Copies hold blocks 0 to 5 of the inner axis in turn: the first gets nought, less what all
+    """Copies hold blocks 0 to 5 of the inner axis in turn: the first gets zero, less what all
     weights add too much, and what the last adds completes the product."""
-    design = replace(ELEMENT, architecture=architecture)
-    element, plan = design.build(), stimulus(workload, design, COPIES)
+    element = ELEMENT.replace(architecture=architecture)
+    plan = stimulus(workload, element, COPIES)
     whole = pairs(matmul(workload.activations, workload.weights, DINT4))
     block = np.arange(COPIES) % 6
     shadow = resident = activations = None
@@ -50,7 +48,7 @@ def test_chained_elements_add_up_whole_sums(workload, architecture):
         if cycle > 1:
             assert inputs["i_partial_sums"][block == 0].any() == (architecture != "digits")
             assert inputs["i_partial_sums"][block == 1].any()
-            codes = element.restored(resident)
+            codes = element.decode(resident)
             products = np.einsum("cl,col->co", activations, units(workload, codes))
             products += element.correction(codes)
             sums = pairs((inputs["i_partial_sums"] + products)[block == 5])
@@ -65,43 +63,30 @@ def test_chained_elements_add_up_whole_sums(workload, architecture):
     assert found > 1000
 
 
-def codes_of(element, format, nibbles):
-    """Codes of the weights that ports carry, shape (copies, outputs, products)."""
-    lanes = element.lanes // element.products(format)
-    every = np.arange(format.codes, dtype=np.uint8)
-    alike = np.repeat(every[:, np.newaxis], element.products(format), axis=1)
-    places = 16 ** np.arange(lanes)
-    code_of = np.empty(format.codes, dtype=np.uint8)
-    code_of[element.nibbles(format, alike)[:, :lanes] @ places] = every
-    return code_of[nibbles.reshape(*nibbles.shape[:-1], -1, lanes) @ places]
-
-
 @pytest.mark.parametrize(
     ("format", "mode", "scale"), [(DINT4, DINT4, 1), (DINT4, INT8, 2), (INT4, INT8, 1)], ids=str
 )
 def test_chained_elements_for_two_precisions_add_up_whole_sums(format, mode, scale):
     """In each mode, from what the ports carry; INT8 products count in units of the hardware."""
-    design = replace(ELEMENT, design="fused", format=format, architecture="")
-    element = design.build()
+    element = ELEMENT.replace(design="fused", format=format, architecture="")
     data = data_of(mode)
-    plan = stimulus(data, design, COPIES)
+    plan = stimulus(data, element, COPIES)
     products = element.products(mode)
     assert (plan.products, plan.macs) == (products, 2 * products)
     whole = pairs(scale * matmul(data.activations, data.weights, mode))
     blocks = 24 // products
     last = np.arange(COPIES) % blocks == blocks - 1
-    width = element.o_partial_sums.shape().elem_shape.width
     shadow = resident = lanes = None
     found = 0
     for cycle, inputs in enumerate(plan.cycles(VECTORS // 4)):
         assert (inputs["i_int8"] == (mode == INT8)).all()
         if cycle > 1:
-            codes = codes_of(element, mode, resident)
-            activations = lanes[:, :: element.lanes // products]
-            assert np.array_equal(element.lane_activations(mode, activations), lanes)
+            codes = element.decode(resident, mode)
+            activations = lanes[:, :: element.sizes.lanes // products]
+            assert np.array_equal(element.lane_activations(activations, mode), lanes)
             sums = np.einsum("cl,col->co", activations, units(data, codes)) * scale
-            sums += inputs["i_partial_sums"] + element.correction(mode, codes)
-            got = pairs(narrow(sums, width, Overflow.WRAP)[last])
+            sums += inputs["i_partial_sums"] + element.correction(codes, mode)
+            got = pairs(narrow(sums, element.width, Overflow.WRAP)[last])
             assert got <= whole
             found += len(got)
         if cycle == 0:
@@ -154,23 +139,22 @@ def test_gaussian_data_is_the_same_floats_in_every_format():
 
 
 def test_formats_must_match(workload):
-    other = replace(ELEMENT, format=INT8, architecture="")
+    other = ELEMENT.replace(format=INT8, architecture="")
     with pytest.raises(ValueError, match="the workload must be INT8 as the design is, not dINT4"):
         stimulus(workload, other, COPIES)
-    fused = replace(ELEMENT, design="fused", format=INT4, architecture="")
+    fused = ELEMENT.replace(design="fused", format=INT4, architecture="")
     with pytest.raises(ValueError, match="the workload must be INT4 as the design is, not dINT4"):
         stimulus(workload, fused, COPIES)
 
 
-TILE = replace(ELEMENT, design="tile", parameters=ELEMENT.parameters | {"rows": 3, "columns": 2})
+TILE = ELEMENT.replace(design="tile", parameters={"rows": 3, "columns": 2})
 
 
 @pytest.mark.parametrize("architecture", ["digits", "digits_folded", "nr4sd"])
 def test_tiles_load_swap_and_add_up_whole_sums(workload, architecture):
     """By the tile's rules, from what the ports carry: no row and no vector has to wait."""
-    design = replace(TILE, parameters=TILE.parameters | {"outputs": 5}, architecture=architecture)
-    tile = design.build()
-    plan = stimulus(workload, design, COPIES)
+    tile = TILE.replace(parameters={"outputs": 5}, architecture=architecture)
+    plan = stimulus(workload, tile, COPIES)
     assert (plan.products, plan.sums, plan.macs) == (12, 10, 120)
     whole = {tuple(sums) for sums in matmul(workload.activations, workload.weights, DINT4)}
     last = np.arange(COPIES) % 2 == 1
@@ -192,7 +176,7 @@ def test_tiles_load_swap_and_add_up_whole_sums(workload, architecture):
         swaps += swap.sum() if cycle >= plan.warm_up else 0
         if (inputs["i_valid"] == 0).any():
             continue
-        codes = tile.restored(resident.reshape(COPIES, 10, 12))
+        codes = tile.decode(resident).reshape(COPIES, 10, 12)
         sums = np.einsum("cl,col->co", inputs["i_activations"], units(workload, codes))
         sums += inputs["i_partial_sums"] + tile.correction(codes)
         got = {tuple(own) for own in sums[last]}
@@ -204,13 +188,13 @@ def test_tiles_load_swap_and_add_up_whole_sums(workload, architecture):
 
 @pytest.mark.parametrize("sizes", [{"double_buffered": 0}, {"rows": 70}])
 def test_designs_without_stimuli_are_refused(workload, sizes):
-    design = replace(TILE, parameters=TILE.parameters | sizes | {"depth": 4096})
+    design = TILE.replace(parameters=sizes | {"depth": 4096})
     with pytest.raises(ValueError, match="energy must be measured of a design with double buffers"):
         stimulus(workload, design, COPIES)
 
 
 @pytest.mark.parametrize("sizes", [{"lanes": 32}, {"outputs": 16}, {"depth": 16}])
 def test_weights_must_fill_the_design(workload, sizes):
-    design = replace(ELEMENT, parameters=ELEMENT.parameters | sizes)
+    design = ELEMENT.replace(parameters=sizes)
     with pytest.raises(ValueError, match="weights must fill the design and not exceed its depth"):
         stimulus(workload, design, COPIES)

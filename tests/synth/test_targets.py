@@ -3,7 +3,7 @@
 import pytest
 
 from dintmac.golden.formats import DINT4
-from dintmac.hdl.designs import Configuration
+from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.verilog import export
 from dintmac.synth import targets
 from dintmac.synth.cells import cells_of

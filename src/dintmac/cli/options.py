@@ -10,43 +10,29 @@ from dintmac.cli import say
 
 if TYPE_CHECKING:
     from dintmac.golden.formats import Format
-    from dintmac.hdl.designs import Configuration
+    from dintmac.hdl.configuration import Configuration
     from dintmac.synth.liberty import Library
 
 __all__ = [
-    "DESIGN_HELP",
     "LIBRARY_HELP",
     "add_configuration",
     "add_dont_use",
     "configuration_of",
+    "design_help",
     "libraries_of",
 ]
-
-#: Parameters of designs: option, and what it means.
-_PARAMETERS = {
-    "depth": "greatest number of products in a sum; fixes the accumulator's width",
-    "lanes": "products that a dot product or processing element adds",
-    "outputs": "sums of a processing element that share its activations",
-    "rows": "processing elements that a partial sum passes",
-    "columns": "processing elements that an activation passes",
-    "operand-register": "1: a stage for what depends on activations alone",
-    "tree-register": "rows of the register amid the adder tree, such as 2 before the last adder; "
-    "0: none",
-    "fast-adder": "1: the last adder is a parallel-prefix adder; 0: a ripple",
-    "carry-save": "1: the carries of the accumulator are resolved at the end of a sum",
-    "double-buffered": "1: weights can be loaded while others are in use",
-}
-
-DESIGN_HELP = (
-    "mac: multiply-accumulate unit; dot: dot product; pe: weight-stationary processing element; "
-    "tile: systolic tile of processing elements; "
-    "fused: processing element for 4-bit and for INT8 weights"
-)
 
 LIBRARY_HELP = (
     "a library by name, as a .lib or .lib.gz file, or as the files or the folder that make up one: "
     "a.lib,b.lib, FOLDER, or with a name NAME=a.lib,b.lib, NAME=FOLDER"
 )
+
+
+def design_help() -> str:
+    """What the designs are."""
+    from dintmac.hdl.catalog import DESIGNS
+
+    return "; ".join(f"{name}: {design.summary}" for name, design in DESIGNS.items())
 
 
 def add_dont_use(verb: argparse.ArgumentParser) -> None:
@@ -77,9 +63,10 @@ def libraries_of(names: Sequence[str] | None, options: argparse.Namespace) -> li
 def add_configuration(verb: argparse.ArgumentParser) -> None:
     """A design with all that fixes its hardware."""
     from dintmac.hdl.architectures import ARCHITECTURES
-    from dintmac.hdl.designs import DEFAULTS, OPTIONS
+    from dintmac.hdl.catalog import DESIGNS
+    from dintmac.hdl.parameters import PARAMETERS
 
-    verb.add_argument("design", metavar="DESIGN", help=DESIGN_HELP)
+    verb.add_argument("design", metavar="DESIGN", help=design_help())
     verb.add_argument(
         "--format",
         metavar="NAME",
@@ -92,21 +79,24 @@ def add_configuration(verb: argparse.ArgumentParser) -> None:
         help=f"how products are made: {', '.join(ARCHITECTURES)} (the first that suits the format "
         "if not given)",
     )
-    for option, meaning in _PARAMETERS.items():
-        known = {d: DEFAULTS[d] | OPTIONS[d] for d in DEFAULTS}
-        name = option.replace("-", "_")
-        defaults = ", ".join(f"{d} {known[d][name]}" for d in known if name in known[d])
+    for name, parameter in PARAMETERS.items():
+        defaults = {design: d.defaults[name] for design, d in DESIGNS.items() if name in d.defaults}
+        said = ", ".join(f"{design} {default}" for design, default in defaults.items())
         verb.add_argument(
-            f"--{option}", type=int, metavar="N", help=f"{meaning} (default: {defaults})"
+            f"--{name.replace('_', '-')}",
+            type=int,
+            metavar="N",
+            help=f"{parameter.summary} (default: {said})",
         )
 
 
 def configuration_of(options: argparse.Namespace, format: Format | None = None) -> Configuration:
     """The configuration of the options; ``format`` overrides theirs."""
     from dintmac.golden.formats import parse
-    from dintmac.hdl.designs import Configuration
+    from dintmac.hdl.configuration import Configuration
+    from dintmac.hdl.parameters import PARAMETERS
 
     chosen = format or parse(options.format or "dint4")
-    names = [option.replace("-", "_") for option in _PARAMETERS]
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    values = {name: getattr(options, name) for name in PARAMETERS}
+    given = {name: value for name, value in values.items() if value is not None}
     return Configuration(options.design, chosen, options.architecture or "", given)

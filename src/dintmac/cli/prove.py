@@ -12,7 +12,7 @@ from dintmac.cli.options import LIBRARY_HELP, add_dont_use, libraries_of
 
 if TYPE_CHECKING:
     from dintmac.golden.formats import Format
-    from dintmac.hdl.designs import Configuration
+    from dintmac.hdl.configuration import Configuration
     from dintmac.synth.liberty import Library
     from dintmac.synth.proof import Proof
 
@@ -93,20 +93,20 @@ def _prove(configuration: Configuration, library: Library) -> tuple[list[Proof],
 def _configurations(options: argparse.Namespace) -> list[Configuration]:
     """Small designs of one output, with the lanes that are asked for."""
     from dintmac.golden.formats import parse
-    from dintmac.hdl.architectures import architectures_of
-    from dintmac.hdl.designs import DEFAULTS, RESIDENT, Configuration
+    from dintmac.hdl.catalog import DESIGNS
+    from dintmac.hdl.configuration import Configuration
     from dintmac.synth.properties import PROPERTIES
 
     def sizes(design: str) -> dict[str, int]:
         if design not in PROPERTIES:
             raise ValueError(f"design must be one of {', '.join(PROPERTIES)}, not {design!r}")
         given = {"lanes": options.lanes, "outputs": 1}
-        return {name: given[name] for name in DEFAULTS[design] if name in given}
+        return {name: given[name] for name in DESIGNS[design].sizes if name in given}
 
     def architectures(design: str, format: Format) -> list[str]:
         if options.architecture:
             return [options.architecture]
-        return [a.name for a in architectures_of(format, resident=design in RESIDENT)]
+        return [a.name for a in DESIGNS[design].architectures_of(format)]
 
     # What is wrong is said before anything is mapped.
     return [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dintmac.cli import EXIT_FAILED, say
 from dintmac.cli.console import counter
-from dintmac.cli.options import DESIGN_HELP, LIBRARY_HELP, add_dont_use
+from dintmac.cli.options import LIBRARY_HELP, add_dont_use, design_help
 
 SUMMARY = (
     "measure the designs in every Liberty library found, check every netlist, and write "
@@ -40,7 +40,7 @@ def add_options(verb: argparse.ArgumentParser) -> None:
         "--design",
         action="append",
         metavar="DESIGN",
-        help=f"{DESIGN_HELP}; can be repeated (all but fused if not given)",
+        help=f"{design_help()}; can be repeated (all but fused if not given)",
     )
     verb.add_argument(
         "--format",

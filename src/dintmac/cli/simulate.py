@@ -11,7 +11,7 @@ from dintmac.cli.console import fraction, print_json
 from dintmac.cli.options import add_configuration, configuration_of
 
 if TYPE_CHECKING:
-    from dintmac.hdl.designs import Configuration
+    from dintmac.hdl.configuration import Configuration
     from dintmac.sim.simulators import Simulator
 
 

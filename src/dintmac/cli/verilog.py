@@ -88,13 +88,13 @@ def _export(options: argparse.Namespace) -> Export:
 
 def _advice(exported: Export) -> str:
     """What the design asks of its user, or what a smaller one would."""
-    from dataclasses import replace
-
     from dintmac.hdl.architectures import smaller_architecture
 
     configuration = exported.configuration
-    if asked := exported.component.weight_tables[0].asks_for:
+    if asked := configuration.weight_tables[0].asks_for:
         return f"{configuration.architecture} asks for {asked}: see the head of the file"
-    smaller = smaller_architecture(configuration.format).name
-    asked = replace(configuration, architecture=smaller).build().weight_tables[0].asks_for
-    return f"smaller: --architecture {smaller}, which asks for {asked} (--weights writes them)"
+    smaller = smaller_architecture(configuration.format)
+    if smaller is None:
+        return f"{configuration.architecture} asks for nothing but weights"
+    asked = configuration.replace(architecture=smaller.name).weight_tables[0].asks_for
+    return f"smaller: --architecture {smaller.name}, which asks for {asked} (--weights writes them)"
