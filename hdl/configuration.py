@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """All that fixes a piece of hardware."""
 
 from __future__ import annotations

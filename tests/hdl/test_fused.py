@@ -121,7 +121,7 @@ def test_sums_hold_int8_products_in_units_of_the_narrow_format(format, spare):
 
 
 def test_refuses_what_cannot_be_fused():
-    with pytest.raises(ValueError, match="format must be dINT4 or INT4, not INT8"):
+    with pytest.raises(ValueError, match="format must be INT4 or dINT4, not INT8"):
         Configuration("fused", INT8, "", SIZES)
     with pytest.raises(ValueError, match="lanes must be even, not 3"):
         Configuration("fused", DINT4, "", SIZES | {"lanes": 3})
