@@ -28,7 +28,7 @@ module {exported.module} ({", ".join(ports)});
   );
 endmodule
 """
-    converted = verilog.convert(exported.configuration.build(), name="component")
+    converted = verilog.convert(exported.configuration.create(), name="component")
     return dataclasses.replace(exported, modules=wrapper + converted)
 
 
