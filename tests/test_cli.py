@@ -281,7 +281,9 @@ def test_prove_ends_with_1_and_the_counterexample_where_a_proof_fails(
 
     monkeypatch.setattr("dintmac.synth.workers.share_out", one_by_one)
     monkeypatch.setenv("DINTMAC_CACHE", str(tmp_path))
-    monkeypatch.setattr(Format, "to_units", lambda format, codes, hardware=None: format.decode(codes) + 1)
+    monkeypatch.setattr(
+        Format, "to_units", lambda format, codes, hardware=None: format.decode(codes) + 1
+    )
     assert main(["prove", "mac", "--format", "int4", "--architecture", "digits"]) == 1
     assert re.search(r"the sum must be -?\d+, not -?\d+, for activ", capsys.readouterr().err)
 
