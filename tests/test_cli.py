@@ -183,6 +183,7 @@ def test_simulate_passes_the_bench_of_a_design(dintmac):
     assert len(result["tests"]) > 5
 
 
+@pytest.mark.slow
 def test_simulate_writes_a_waveform(dintmac, tmp_path):
     done = dintmac(
         "simulate", "mac", "--depth", 16, "--simulator", "amaranth", "--waveform", "mac.vcd"
@@ -233,6 +234,7 @@ def test_report_prints_json_that_equals_the_file(dintmac, tmp_path):
     assert json.loads(done.stdout) == json.loads((tmp_path / "out" / "report.json").read_text())
 
 
+@pytest.mark.slow
 def test_front_joins_a_report_and_an_evaluation(dintmac, tmp_path):
     done = dintmac("report", "--quick", "--design", "mac", "--format", "fp4")
     assert done.returncode == 0, done.stderr
@@ -263,6 +265,7 @@ def test_prove_prints_a_line_for_each_proof(dintmac):
     assert re.search(r"control \(induction, k = \d+\)$", lines[-1])
 
 
+@pytest.mark.slow
 def test_prove_prints_json(dintmac):
     done = dintmac("prove", "tile", "--format", "int4", "--architecture", "digits", "--json")
     (proof,) = json.loads(done.stdout)

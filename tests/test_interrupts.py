@@ -142,6 +142,7 @@ def at_work(run):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_workers_are_gone_with_what_they_started(start, number):
     """One signal goes to the parent alone, as from kill; and it comes twice, as from timeout."""
     run = start(*REPORT)
@@ -158,6 +159,7 @@ def test_workers_that_have_only_begun_are_gone(start):
     run.ends()
 
 
+@pytest.mark.slow
 def test_workers_notice_that_their_parent_is_gone(start):
     run = start(*REPORT)
     wait_for(lambda: at_work(run))
@@ -174,6 +176,7 @@ def test_workers_notice_that_their_parent_is_gone(start):
         ("verilator", "make", signal.SIGTERM),
     ],
 )
+@pytest.mark.slow
 def test_a_simulator_ends_with_its_parent(start, name, tool, number, need):
     need(name)
     run = start("simulate", "tile", "--simulator", name)

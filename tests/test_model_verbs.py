@@ -63,6 +63,7 @@ def evaluate(run, folder, *options):
     return run("evaluate", folder, *unless_given({"--method": "none"} | texts | FAST, options))
 
 
+@pytest.mark.slow
 def test_quantize_writes_a_folder_whose_workloads_run_on_the_tile(run, model, tmp_path):
     status, output, error = quantize(run, model, "--method", "smoothquant+gptq")
     assert (status, error) == (0, "")

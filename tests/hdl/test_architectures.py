@@ -90,6 +90,7 @@ def case_id(case):
 
 
 @pytest.mark.parametrize(("format", "architecture"), SINGLE, ids=case_id)
+@pytest.mark.slow
 def test_partial_products_add_up_to_every_product(format, architecture):
     activations = ALL if format in (INT8, INT4, DINT4, FP4) else SOME
     cases = itertools.product(
@@ -100,6 +101,7 @@ def test_partial_products_add_up_to_every_product(format, architecture):
 
 @pytest.mark.parametrize("lane", [0, 1])
 @pytest.mark.parametrize(("format", "architecture"), PAIRS, ids=case_id)
+@pytest.mark.slow
 def test_pairs_add_up_to_products_of_every_code_in_one_lane(format, architecture, lane):
     """Every code of a lane, with activations and the other lane at corners and at random."""
     rng = np.random.default_rng(lane)
@@ -121,6 +123,7 @@ def test_pairs_add_up_to_products_of_every_code_in_one_lane(format, architecture
 
 
 @pytest.mark.parametrize("name", ["pair", "pair_folded"])
+@pytest.mark.slow
 def test_pairs_of_4_bit_weights_add_up_to_every_sum_of_products(name):
     """All pairs of weights, with activations at corners in one lane and a stride in the other."""
     cases = itertools.product(
@@ -130,6 +133,7 @@ def test_pairs_of_4_bit_weights_add_up_to_every_sum_of_products(name):
 
 
 @pytest.mark.parametrize("name", ["pair", "pair_folded", "fip"])
+@pytest.mark.slow
 def test_pairs_of_8_bit_weights_add_up_to_sums_of_products(name):
     """All corners of both lanes, and 10,000 at random."""
     rng = np.random.default_rng(3)

@@ -16,6 +16,7 @@ CASES = [(f, a) for f in (INT8, INT4, DINT4) for a in architectures_of(f)]
 
 @pytest.mark.parametrize("lanes", [1, 5])
 @pytest.mark.parametrize(("format", "architecture"), CASES, ids=lambda case: case.name)
+@pytest.mark.slow
 def test_equals_the_golden_model(format, architecture, lanes):
     width = format.accumulator_bits(64)
     component = InnerProduct(format=format, architecture=architecture, lanes=lanes, width=width)

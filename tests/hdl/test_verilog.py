@@ -70,6 +70,7 @@ def verilator() -> list[str] | None:
 
 @pytest.mark.needs("icarus")
 @pytest.mark.parametrize("configuration", CASES)
+@pytest.mark.slow
 def test_icarus_reads_it_without_a_warning(configuration, folder, tmp_path):
     path, output = write(configuration, folder), tmp_path / "out"
     command = ["iverilog", "-g2005", "-Wall", "-s", configuration.design, "-o", output, path]
@@ -79,6 +80,7 @@ def test_icarus_reads_it_without_a_warning(configuration, folder, tmp_path):
 
 @pytest.mark.needs("verilator")
 @pytest.mark.parametrize("configuration", CASES)
+@pytest.mark.slow
 def test_verilator_finds_nothing_to_warn_of(configuration, folder):
     path = write(configuration, folder)
     command = [*verilator(), "--lint-only", "-Wall", "--top-module", configuration.design, path]

@@ -33,6 +33,7 @@ def asked(monkeypatch):
     return call
 
 
+@pytest.mark.slow
 def test_a_call_measures_compares_and_writes(tmp_path):
     done = []
     report = dintmac.report(

@@ -32,11 +32,13 @@ def check(design, name, architecture, simulator, *, seed=1, sizes=None):
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("design", SIZES)
+@pytest.mark.slow
 def test_passes_on_amaranth_as_behavioural(design, name):
     check(design, name, "behavioural", "amaranth")
 
 
 @pytest.mark.parametrize("name", ["dINT4", "INT4", "FP4"])
+@pytest.mark.slow
 def test_passes_on_amaranth(name):
     """The MAC alone: gates are slow there, and the inner product has tests of its own."""
     check("mac", name, "", "amaranth")
@@ -51,12 +53,14 @@ def test_passes_on_icarus(design, name):
 
 @pytest.mark.needs("verilator")
 @pytest.mark.parametrize("design", SIZES)
+@pytest.mark.slow
 def test_passes_on_verilator_with_wide_weights(design):
     """65,536 products of Booth's digits, for which Icarus takes minutes."""
     check(design, "INT8", "", "verilator", seed=3)
 
 
 @pytest.mark.needs("verilator")
+@pytest.mark.slow
 def test_passes_on_verilator():
     check("tile", "dINT4", "", "verilator", seed=4)
 
@@ -76,6 +80,7 @@ def test_passes_on_verilator():
         ("tile", "FP4", "shift_folded"),
     ],
 )
+@pytest.mark.slow
 def test_passes_with_weights_that_leave_a_part_to_the_bias(design, name, architecture):
     """Odd lanes, so that a group of two is not full. Netlists of all architectures are checked."""
     check(design, name, architecture, "icarus", sizes={"lanes": 3})
@@ -83,6 +88,7 @@ def test_passes_with_weights_that_leave_a_part_to_the_bias(design, name, archite
 
 @pytest.mark.needs("verilator")
 @pytest.mark.parametrize("architecture", ["fip", "nr4sd"])
+@pytest.mark.slow
 def test_passes_on_verilator_with_wide_weights_that_leave_a_part_to_the_bias(architecture):
     check("pe", "INT8", architecture, "verilator", sizes={"lanes": 3})
 

@@ -17,6 +17,7 @@ SIZES = {"depth": 64, "lanes": 4, "outputs": 2}
 
 @pytest.mark.needs("verilator")
 @pytest.mark.parametrize("format", [DINT4, INT4], ids=lambda f: f.name)
+@pytest.mark.slow
 def test_passes_on_verilator(format):
     """65,536 INT8 products, for which Icarus takes minutes."""
     result = run_bench(Configuration("fused", format, "", SIZES), SIMULATORS["verilator"], seed=7)

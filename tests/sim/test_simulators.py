@@ -118,6 +118,7 @@ async def fail(handle):
         ("amaranth", ".vcd", b"$"),
     ],
 )
+@pytest.mark.slow
 def test_writes_a_waveform(name, suffix, magic, tmp_path, need):
     need(name)
     waveform = tmp_path / f"wave{suffix}"

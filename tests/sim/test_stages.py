@@ -38,6 +38,7 @@ def check(design, format, architecture, simulator, **options):
         ("tile", "dint4", "digits_folded", STAGED | {"double_buffered": 0}),
     ],
 )
+@pytest.mark.slow
 def test_passes_on_icarus(design, format, architecture, options):
     check(design, format, architecture, "icarus", **options)
 

@@ -49,6 +49,7 @@ def test_equals_the_golden_product(vectors, depth, outputs, format):
 
 
 @pytest.mark.parametrize("name", ["icarus", "verilator"])
+@pytest.mark.slow
 def test_equals_the_golden_product_on_other_simulators(name, need):
     need(name)
     workload = random_workload(11, 40, 21)
@@ -59,6 +60,7 @@ def test_equals_the_golden_product_on_other_simulators(name, need):
 
 
 @pytest.mark.parametrize("format", [DINT4, INT4, INT8], ids=lambda format: format.name)
+@pytest.mark.slow
 def test_the_first_partial_sums_make_up_for_corrections(format):
     """Also of weights that only fill up a block."""
     sizes = {"rows": 2, "columns": 2, "lanes": 3, "outputs": 2, "depth": 64}

@@ -251,6 +251,7 @@ def test_the_analysis_is_cached_by_content(ge, store, monkeypatch):
         ("osu018", "FAX1", None),
     ],
 )
+@pytest.mark.slow
 def test_adders_and_clock_gates_of_open_libraries(store, open_library, name, adder, gate):
     cells = cells_of(open_library(name), store)
     assert (cells.full_adder and cells.full_adder.cell) == adder

@@ -24,6 +24,7 @@ SIZES = {
 
 @pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("format", ["int8", "int4", "dint4", "fp4"])
+@pytest.mark.slow
 def test_netlists_of_all_designs_equal_the_golden_model(mapped, netlist_of, design, format):
     configuration, netlist = mapped(design, format, **SIZES[design])
     result = check(netlist_of(netlist), configuration)
@@ -47,6 +48,7 @@ def test_other_widths_are_checked_as_well(mapped, netlist_of, format, design):
 
 @pytest.mark.parametrize("design", DESIGNS)
 @pytest.mark.parametrize("format", ["int8", "int4", "dint4", "fp4"])
+@pytest.mark.slow
 def test_netlists_of_all_architectures_equal_the_golden_model(mapped, netlist_of, design, format):
     """Odd lanes, so that a group of two is not full."""
     for architecture in architectures_of(parse(format))[1:]:

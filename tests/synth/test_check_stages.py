@@ -33,6 +33,7 @@ STAGED = {"operand_register": 1, "tree_register": 2, "fast_adder": 1}
         ("tile", "dint4", "nr4sd", STAGED),
     ],
 )
+@pytest.mark.slow
 def test_netlists_with_other_stages_and_adders_equal_the_golden_model(
     mapped, netlist_of, design, format, architecture, options
 ):

@@ -225,6 +225,7 @@ def test_records_have_the_energy_on_data_of_their_format(small, store):
     assert measure(MAC, small, data=other, store=store) == plain
 
 
+@pytest.mark.slow
 def test_an_element_for_two_precisions_has_an_energy_in_either_mode(small, store):
     sizes = {"depth": 64, "lanes": 2, "outputs": 1}
     design = Configuration("fused", DINT4, "", sizes)
@@ -376,6 +377,7 @@ NOT_COMPARED = re.compile(
 
 @needs_opensta
 @pytest.mark.needs("libraries")
+@pytest.mark.slow
 def test_opensta_agrees_on_nets_and_leakage_in_real_libraries(store, tmp_path):
     """Its internal power is larger, because it adds edges and arcs."""
     for original in (library for library in find_libraries() if library.name != "ge"):

@@ -159,6 +159,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_control_c_ends_all_workers_at_once_and_keeps_what_is_finished(tmp_path):
     temporary = tmp_path / "temporary"
     temporary.mkdir()

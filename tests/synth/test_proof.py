@@ -26,6 +26,7 @@ def test_a_lane_of_every_four_bit_architecture_is_exact(mapped, proofs_of, forma
     assert claims["lane 0"] == "SAT, 16 sets of codes"
 
 
+@pytest.mark.slow
 def test_lanes_and_outputs_are_proved_one_by_one_whatever_the_others_do(mapped, proofs_of):
     sizes = {"lanes": 2, "outputs": 2, "depth": DEPTH}
     claims = [proof.claim for proof in proofs_of(*mapped("pe", "dint4", **sizes))]

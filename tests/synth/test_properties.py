@@ -19,6 +19,7 @@ SIZES = {
 
 @pytest.mark.parametrize("format", ["dint4", "int8"])
 @pytest.mark.parametrize("design", SIZES)
+@pytest.mark.slow
 def test_the_control_logic_of_every_design_is_proved_by_induction(
     mapped, proofs_of, design, format
 ):

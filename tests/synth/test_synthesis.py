@@ -63,6 +63,7 @@ def body(module):
 
 
 @pytest.mark.parametrize("name", ["nangate45", "sky130hd", "sg13g2", "osu018"])
+@pytest.mark.slow
 def test_netlists_in_open_libraries_equal_the_golden_model(mapped, store, open_library, name):
     library = open_library(name)
     cells = cells_of(library, store)

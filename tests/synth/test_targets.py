@@ -47,12 +47,14 @@ def test_a_target_that_the_smallest_meets_changes_nothing_but_the_record(smalles
     assert (record.cells, record.area_split) == (smallest.cells, smallest.area_split)
 
 
+@pytest.mark.slow
 def test_a_target_that_nothing_meets_gives_the_fastest(smallest, fastest):
     assert fastest.target_delay_ns == 1e-3
     assert 1e-3 < fastest.delay_ns < 0.7 * smallest.delay_ns
     assert fastest.area > smallest.area
 
 
+@pytest.mark.slow
 def test_a_target_between_is_met_by_an_area_between(smallest, fastest, library, store):
     target = (smallest.delay_ns + fastest.delay_ns) / 2
     record = measure(MAC, library, target, store=store)
@@ -73,6 +75,7 @@ def test_netlists_for_targets_are_checked(fastest):
     assert fastest.check.vectors > 1000
 
 
+@pytest.mark.slow
 def test_of_those_that_meet_the_target_the_smallest_is_kept(
     smallest, fastest, library, store, monkeypatch
 ):
