@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.formats import parse
+from dintmac.golden.formats import FORMATS, named, parse
 from dintmac.golden.inputs import load_lines
 from dintmac.golden.matmul import matmul
 from dintmac.golden.models.bert import Bert
@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--layer", type=int, default=0, help="encoder layer, 0 is the first")
-    parser.add_argument("--format", default="dint4", help="int2 to int8, dint3 to dint8 or fp4")
+    parser.add_argument("--format", default="dint4", help=named(FORMATS.values()))
     parser.add_argument(
         "--sentences", type=Path, metavar="FILE", help="text, a sentence a line (built-in if none)"
     )

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from dintmac.golden.calibration import AffineQuantizer
 from dintmac.golden.checks import check_int, check_positive
 from dintmac.golden.files import new_folder
-from dintmac.golden.formats import Format
+from dintmac.golden.formats import FORMATS, Format, named
 from dintmac.golden.inputs import load_object
 from dintmac.golden.linear import IntegerLinear, QuantizedLinear
 from dintmac.golden.models.tensors import TensorFiles
@@ -83,8 +83,7 @@ def write_model(
     scheme = recipe.activations
     if not isinstance(recipe.grid, Format):
         raise ValueError(
-            "format of a folder must be int2 to int8, dint3 to dint8 or fp4, "
-            f"not {recipe.grid.name}"
+            f"format of a folder must be {named(FORMATS.values())}, not {recipe.grid.name}"
         )
     if scheme is None or scheme.dynamic:
         name = "none" if scheme is None else scheme.name

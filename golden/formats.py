@@ -6,7 +6,7 @@ kept as an unsigned ``uint8`` in 0 … 2^b − 1. The full specification is ``do
 
 from __future__ import annotations
 
-import enum
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,29 +14,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.checks import check_real
+from dintmac.golden.registry import Registry
 
 ACTIVATION_BITS = 8
 ACTIVATION_MIN = -128
 ACTIVATION_MAX = 127
 
 
-class Kind(enum.Enum):
-    """How the codes of a format are read."""
+@dataclass(frozen=True)
+class Kind:
+    """How codes are read: what formats of different widths have in common.
 
-    #: b-bit two's complement integers.
-    INTEGER = "int"
-    #: Two's complement, except that the two most negative codes are +1/2 and −1/2.
-    DINT = "dint"
-    #: Sign, two bits of exponent, one of mantissa: E2M1.
-    FLOAT = "fp"
+    Attributes
+    ----------
+    name : str
+        What the names of formats begin with.
+    least, most : int
+        Widths of the narrowest and of the widest format.
+    half_steps : function
+        Values of all codes of a width, in half steps: whole numbers.
+    units_per_step : int
+        1 if all values are whole steps, 2 if not.
+    evenly_spaced : bool
+        Whether the values are all whole steps of a range, but for denormals.
+    """
+
+    name: str
+    least: int
+    most: int
+    half_steps: Callable[[int], Sequence[int]]
+    units_per_step: int = 2
+    evenly_spaced: bool = False
 
 
-#: Narrowest and widest of each kind.
-_BITS = {Kind.INTEGER: (2, 8), Kind.DINT: (3, 8), Kind.FLOAT: (4, 4)}
-_NAMES = {Kind.INTEGER: "INT", Kind.DINT: "dINT", Kind.FLOAT: "FP"}
-#: E2M1 of the OCP Microscaling Formats specification 1.0, magnitudes in half steps by the code
-#: without its sign.
-_E2M1 = (0, 1, 2, 3, 4, 6, 8, 12)
+def _twos_complement(bits: int) -> list[int]:
+    half = 1 << bits - 1
+    return [2 * value for value in (*range(half), *range(-half, 0))]
+
+
+def _dint(bits: int) -> list[int]:
+    half_steps = _twos_complement(bits)
+    half = 1 << bits - 1
+    half_steps[half : half + 2] = 1, -1
+    return half_steps
+
+
+def _e2m1(bits: int) -> list[int]:
+    """E2M1 of the OCP Microscaling Formats specification 1.0."""
+    magnitudes = [0, 1, 2, 3, 4, 6, 8, 12]
+    return magnitudes + [-magnitude for magnitude in magnitudes]
+
+
+#: Two's complement integers.
+INTEGER = Kind("INT", 2, 8, _twos_complement, units_per_step=1, evenly_spaced=True)
+#: Two's complement, except that the two most negative codes are +1/2 and −1/2.
+DINT = Kind("dINT", 3, 8, _dint, evenly_spaced=True)
+#: Sign, two bits of exponent, one of mantissa: E2M1.
+FLOAT = Kind("FP", 4, 4, _e2m1)
 
 
 @dataclass(frozen=True)
@@ -46,9 +80,9 @@ class Format:
     Parameters
     ----------
     kind : Kind
-        Integer, dINT or floating point.
+        Such as :data:`INTEGER`, :data:`DINT` or :data:`FLOAT`.
     bits : int
-        Width of a code, 2 … 8 for integers, 3 … 8 for dINT, and 4 for floating point.
+        Width of a code, at most 8.
 
     Raises
     ------
@@ -66,30 +100,30 @@ class Format:
             raise TypeError(f"kind must be a Kind, not {self.kind!r}")
         if not isinstance(self.bits, int) or isinstance(self.bits, bool):
             raise TypeError(f"bits must be an int, not {self.bits!r}")
-        low, high = _BITS[self.kind]
+        low, high = self.kind.least, self.kind.most
         if not low <= self.bits <= high:
             span = f"{low} to {high}" if low < high else f"{low}"
-            raise ValueError(f"bits must be {span} for {self.kind.value}, not {self.bits}")
+            raise ValueError(f"bits must be {span} for {self.kind.name.lower()}, not {self.bits}")
 
     @property
     def name(self) -> str:
         """Name for people: ``INT8``, ``dINT4``, ``FP4``."""
-        return f"{_NAMES[self.kind]}{self.bits}"
+        return f"{self.kind.name}{self.bits}"
 
     @property
     def is_integer(self) -> bool:
         """Whether all codes are two's complement."""
-        return self.kind is Kind.INTEGER
+        return self.kind == INTEGER
 
     @property
     def is_dint(self) -> bool:
         """Whether two codes are denormals."""
-        return self.kind is Kind.DINT
+        return self.kind == DINT
 
     @property
     def is_float(self) -> bool:
-        """Whether codes are floating-point numbers, whose levels are not evenly spaced."""
-        return self.kind is Kind.FLOAT
+        """Whether codes are floating-point numbers."""
+        return self.kind == FLOAT
 
     @property
     def codes(self) -> int:
@@ -98,20 +132,18 @@ class Format:
 
     @property
     def units_per_step(self) -> int:
-        """Hardware units in a step: 1 for integers, 2 (half steps) for all others."""
-        return 1 if self.is_integer else 2
+        """Hardware units in a step: 1 for integers, 2 (half steps) for others."""
+        return self.kind.units_per_step
 
     @property
-    def minimum(self) -> int:
+    def minimum(self) -> float:
         """Least value, in steps."""
-        if self.is_float:
-            return -self.maximum
-        return -(1 << (self.bits - 1)) + (2 if self.is_dint else 0)
+        return _steps(int(self.half_steps.min()))
 
     @property
-    def maximum(self) -> int:
+    def maximum(self) -> float:
         """Greatest value, in steps."""
-        return _E2M1[-1] // 2 if self.is_float else (1 << (self.bits - 1)) - 1
+        return _steps(int(self.half_steps.max()))
 
     @property
     def denormals(self) -> tuple[int, int] | None:
@@ -122,23 +154,16 @@ class Format:
     @cached_property
     def half_steps(self) -> NDArray[np.int16]:
         """Value of every code, int16, shape ``(codes,)``, in half steps."""
-        if self.is_float:
-            table = np.concatenate([_E2M1, np.negative(_E2M1)]).astype(np.int16)
-        else:
-            codes = np.arange(self.codes, dtype=np.int16)
-            sign = np.int16(1 << (self.bits - 1))
-            table = 2 * ((codes ^ sign) - sign)
-        if self.denormals is not None:
-            table[list(self.denormals)] = (1, -1)
+        table = np.array(self.kind.half_steps(self.bits), dtype=np.int16)
         table.setflags(write=False)
         return table
 
     @cached_property
     def _code_of_half_step(self) -> NDArray[np.uint8]:
-        """Code of the half-step value ``i + 2 * minimum``; only representable values are used."""
-        table = np.zeros(2 * (self.maximum - self.minimum) + 1, dtype=np.uint8)
+        """Code of the half-step value ``i + least``; only representable values are used."""
+        table = np.zeros(int(np.ptp(self.half_steps)) + 1, dtype=np.uint8)
         # The first of equal values is written last: 0 and not −0.
-        table[self.half_steps[::-1] - 2 * self.minimum] = np.arange(self.codes)[::-1]
+        table[self.half_steps[::-1] - self.half_steps.min()] = np.arange(self.codes)[::-1]
         return table
 
     def check_codes(self, codes: NDArray[np.uint8]) -> None:
@@ -193,7 +218,7 @@ class Format:
             If a value is NaN or infinite.
         """
         half_steps = self.round(steps).astype(np.int16)
-        codes: NDArray[np.uint8] = self._code_of_half_step[half_steps - 2 * self.minimum]
+        codes: NDArray[np.uint8] = self._code_of_half_step[half_steps - self.half_steps.min()]
         return codes
 
     def round(self, steps: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -204,7 +229,7 @@ class Format:
         TypeError, ValueError
             As :meth:`encode`.
         """
-        if self.is_float:
+        if not self.kind.evenly_spaced:
             levels = np.unique(self.half_steps)
             return levels.astype(steps.dtype)[nearest(levels, steps)]
         check_real("values to encode", steps)
@@ -247,6 +272,11 @@ class Format:
         low, high = self.product_range()
         limit = 1 << (accumulator_bits - 1)
         return min(limit // -low, (limit - 1) // high)
+
+
+def _steps(half_steps: int) -> float:
+    """A number of half steps in steps: an int if it is whole."""
+    return half_steps / 2 if half_steps % 2 else half_steps // 2
 
 
 def check_codes(codes: NDArray[np.uint8], name: str, count: int) -> None:
@@ -314,33 +344,61 @@ def _signed_bits(low: int, high: int) -> int:
 
 def integer(bits: int) -> Format:
     """The two's complement format of 2 … 8 bits."""
-    return Format(Kind.INTEGER, bits)
+    return Format(INTEGER, bits)
 
 
 def dint(bits: int) -> Format:
     """The dINT format of 3 … 8 bits."""
-    return Format(Kind.DINT, bits)
+    return Format(DINT, bits)
+
+
+def formats_of(kind: Kind) -> list[Format]:
+    """All formats of a kind, the narrowest first."""
+    return [Format(kind, bits) for bits in range(kind.least, kind.most + 1)]
 
 
 INT8 = integer(8)
 INT4 = integer(4)
 DINT4 = dint(4)
 #: E2M1: ±{0, 1/2, 1, 3/2, 2, 3, 4, 6}. The code of −0 is never chosen.
-FP4 = Format(Kind.FLOAT, 4)
+FP4 = Format(FLOAT, 4)
 
-#: All that there are.
-FORMATS = (*(Format(kind, bits) for kind, (a, b) in _BITS.items() for bits in range(a, b + 1)),)
+#: All that there are, by their names in lower case.
+FORMATS: Registry[Format] = Registry(
+    "format",
+    (
+        (format.name.lower(), format)
+        for kind in (INTEGER, DINT, FLOAT)
+        for format in formats_of(kind)
+    ),
+)
+
+
+def named(formats: Iterable[Format], *others: str) -> str:
+    """Names for people, those of a kind as a span: ``int2 to int8, dint3 to dint8 or fp4``.
+
+    Parameters
+    ----------
+    formats : iterable of Format
+    others : str
+        Names that stand behind them.
+    """
+    spans: dict[Kind, list[str]] = {}
+    for format in formats:
+        spans.setdefault(format.kind, []).append(format.name.lower())
+    names = [f"{n[0]} to {n[-1]}" if len(n) > 1 else n[0] for n in spans.values()]
+    *first, last = *names, *others
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def parse(name: str) -> Format:
-    """The format called ``name``, in any case: ``int2`` … ``int8``, ``dint3`` … ``dint8``, ``fp4``.
+    """The format called ``name``, in any case: one of :data:`FORMATS`.
 
     Raises
     ------
     ValueError
         If there is no such format.
     """
-    by_name = {f.name.lower(): f for f in FORMATS}
-    if name.lower() not in by_name:
-        raise ValueError(f"format must be int2 to int8, dint3 to dint8 or fp4, not {name!r}")
-    return by_name[name.lower()]
+    if name.lower() not in FORMATS:
+        raise ValueError(f"format must be {named(FORMATS.values())}, not {name!r}")
+    return FORMATS[name.lower()]

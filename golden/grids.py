@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.formats import FORMATS, Format, check_codes, nearest
+from dintmac.golden.formats import FORMATS, Format, check_codes, named, nearest
 
 
 class Grid(Protocol):
@@ -259,8 +259,9 @@ def check_shiftable(name: str, value: object) -> None:
     """
     check_grid(name, value)
     assert isinstance(value, Format | Codebook)  # For the type checker: check_grid has seen to it.
-    if isinstance(value, Codebook) or value.is_float:
-        raise ValueError(f"{name} must be int2 to int8 or dint3 to dint8, not {value.name}")
+    if isinstance(value, Codebook) or not value.kind.evenly_spaced:
+        even = named(format for format in FORMATS.values() if format.kind.evenly_spaced)
+        raise ValueError(f"{name} must be {even}, not {value.name}")
 
 
 def parse_grid(name: str) -> Format | Codebook:
@@ -271,8 +272,8 @@ def parse_grid(name: str) -> Format | Codebook:
     ValueError
         If there is no such grid.
     """
-    grids: list[Format | Codebook] = [*FORMATS, NF4]
-    by_name = {grid.name.lower(): grid for grid in grids}
-    if name.lower() not in by_name:
-        raise ValueError(f"format must be int2 to int8, dint3 to dint8, fp4 or nf4, not {name!r}")
-    return by_name[name.lower()]
+    grids: dict[str, Format | Codebook] = {**FORMATS, NF4.name.lower(): NF4}
+    if name.lower() not in grids:
+        names = named(FORMATS.values(), NF4.name.lower())
+        raise ValueError(f"format must be {names}, not {name!r}")
+    return grids[name.lower()]

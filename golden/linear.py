@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dintmac.golden.arithmetic import Requantizer
 from dintmac.golden.calibration import AffineQuantizer, QuantizerOf, in_batches
 from dintmac.golden.checks import check_array
-from dintmac.golden.formats import Format
+from dintmac.golden.formats import FORMATS, Format, named
 from dintmac.golden.matmul import matmul
 from dintmac.golden.quantize import Granularity, QuantizedTensor
 
@@ -191,7 +191,7 @@ class IntegerLinear:
     ) -> None:
         if not isinstance(layer.weight.format, Format):
             raise ValueError(
-                "format of an integer layer must be int2 to int8, dint3 to dint8 or fp4, "
+                f"format of an integer layer must be {named(FORMATS.values())}, "
                 f"not {layer.weight.format.name}"
             )
         if layer.weight.zero_point is not None:

@@ -99,7 +99,7 @@ def architecture_for(
     """
     available = {a.name: a for a in among.values() if a.supports(format)}
     if not available:
-        suited = [f.name for f in FORMATS if any(a.supports(f) for a in among.values())]
+        suited = [f.name for f in FORMATS.values() if any(a.supports(f) for a in among.values())]
         raise ValueError(f"format must be {' or '.join(suited)}, not {format.name}")
     if name and name not in available:
         names = f"{'one of ' * (len(available) > 1)}{', '.join(available)}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+import numpy as np
+from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, Value
 
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures.architecture import Multiplier
@@ -12,6 +13,8 @@ __all__ = ["BEHAVIOURAL", "define", "product"]
 
 def product(m: Module, format: Format, activation: Value, code: Value, suffix: str = "") -> Value:
     """The product in hardware units with ``*``; a denormal is the activation or its negation.
+
+    Formats of other kinds have a table of their values.
 
     ``suffix`` ends the names of the signals that it is made of.
     """
@@ -27,11 +30,14 @@ def product(m: Module, format: Format, activation: Value, code: Value, suffix: s
         return named("product", Mux(code[3], negated, magnitude))
     if format.is_integer:
         return named("product", code.as_signed() * activation)
-    steps = named("steps", code.as_signed() * activation)
-    negated = named("negated", -activation)
-    half_step = named("half_step", Mux(code[0], negated, activation))
-    denormal = named("denormal", code[-1] & ~code[1:-1].any())
-    return named("product", Mux(denormal, half_step, steps << 1))
+    if format.is_dint:
+        steps = named("steps", code.as_signed() * activation)
+        negated = named("negated", -activation)
+        half_step = named("half_step", Mux(code[0], negated, activation))
+        denormal = named("denormal", code[-1] & ~code[1:-1].any())
+        return named("product", Mux(denormal, half_step, steps << 1))
+    units = format.to_units(np.arange(format.codes, dtype=np.uint8)).tolist()
+    return named("product", named("value", Array(map(C, units))[code]) * activation)
 
 
 def define(m: Module, name: str, value: Value) -> Value:

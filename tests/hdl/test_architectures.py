@@ -18,7 +18,7 @@ from dintmac.hdl.architectures.behavioural import product as behavioural_product
 from dintmac.hdl.inner_product import GroupPartialProducts
 from dintmac.hdl.operands import Operands
 
-CASES = [(f, a) for f in FORMATS for a in architectures_of(f) if a.generator]
+CASES = [(f, a) for f in FORMATS.values() for a in architectures_of(f) if a.generator]
 SINGLE = [(f, a) for f, a in CASES if a.group == 1]
 PAIRS = [(f, a) for f, a in CASES if a.group == 2]
 #: Every activation at the widths that are synthesized, corners and a stride at the others.
@@ -155,7 +155,7 @@ def test_a_planted_fault_is_found():
     assert len(group.wrong([((3,), (5,))])) == 1
 
 
-@pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
+@pytest.mark.parametrize("format", FORMATS.values(), ids=lambda format: format.name)
 def test_behavioural_product_is_every_product(format):
     m = Module()
     activation, weight = Signal(signed(8)), Signal(format.bits)
@@ -241,7 +241,7 @@ def test_correction_fills_the_last_pair_with_zero_codes():
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=case_id)
 def test_what_is_stored_is_another_word_for_each_code(architecture):
-    for format in filter(architecture.supports, FORMATS):
+    for format in filter(architecture.supports, FORMATS.values()):
         codes = np.arange(format.codes, dtype=np.uint8).reshape(2, -1)
         stored = architecture.encode(format, codes)
         assert stored.dtype == np.uint8

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from dintmac.cli.console import counter
 from dintmac.cli.recipe import (
-    AXES,
     MODEL_HELP,
     add_calibration,
     add_recipe,
+    axes,
     cost,
     recipe_of,
     windows_of,
@@ -33,7 +33,7 @@ def add_options(verb: argparse.ArgumentParser) -> None:
         help="text to evaluate on; a sentence a line for an encoder (80 sentences that come with "
         "dintmac if not given)",
     )
-    for name, (meaning, _, defaults) in AXES.items():
+    for name, (meaning, _, defaults) in axes().items():
         if name == "format":
             meaning += ", nf4, or macs for all that a MAC can multiply"
         verb.add_argument(
@@ -105,12 +105,12 @@ def run(options: argparse.Namespace) -> int:
     windows, lengths = windows_of(options), []
     if options.ranges:
         lengths = [max(windows.length // part, 1) for part in (16, 4, 1)]
-    only_folders = options.quantized and not any(getattr(options, name) for name in AXES)
+    only_folders = options.quantized and not any(getattr(options, name) for name in axes())
     began = time.monotonic()
     with counter("layers") as progress:
         evaluation = tasks.evaluate(
             options.model,
-            [] if only_folders else variants(*(_axis(options, name) for name in AXES)),
+            [] if only_folders else variants(*(_axis(options, name) for name in axes())),
             recipe_of(options),
             calibration=options.calibration or tasks.CALIBRATION,
             text=options.text or tasks.EVALUATION,
@@ -137,5 +137,5 @@ def _axis(options: argparse.Namespace, name: str) -> list[str]:
     """The names of an axis of the table."""
     from dintmac.golden.variants import named_formats
 
-    names: list[str] = getattr(options, name) or AXES[name][2]
+    names: list[str] = getattr(options, name) or axes()[name][2]
     return named_formats(names) if name == "format" else names

@@ -19,6 +19,7 @@ __all__ = [
     "add_dont_use",
     "configuration_of",
     "design_help",
+    "format_help",
     "libraries_of",
 ]
 
@@ -26,6 +27,13 @@ LIBRARY_HELP = (
     "a library by name, as a .lib or .lib.gz file, or as the files or the folder that make up one: "
     "a.lib,b.lib, FOLDER, or with a name NAME=a.lib,b.lib, NAME=FOLDER"
 )
+
+
+def format_help() -> str:
+    """What the weight formats are."""
+    from dintmac.golden.formats import FORMATS, named
+
+    return f"weight format: {named(FORMATS.values())}"
 
 
 def design_help() -> str:
@@ -70,8 +78,7 @@ def add_configuration(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--format",
         metavar="NAME",
-        help="weight format: int2 to int8, dint3 to dint8 or fp4 "
-        "(a workload's own, dint4 otherwise, if not given)",
+        help=f"{format_help()} (a workload's own, dint4 otherwise, if not given)",
     )
     verb.add_argument(
         "--architecture",

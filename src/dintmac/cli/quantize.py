@@ -8,10 +8,10 @@ from pathlib import Path
 
 from dintmac.cli.console import counter, print_json
 from dintmac.cli.recipe import (
-    AXES,
     MODEL_HELP,
     add_calibration,
     add_recipe,
+    axes,
     cost,
     recipe_of,
     windows_of,
@@ -29,7 +29,7 @@ def add_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--output", type=Path, required=True, metavar="FOLDER", help="a new or empty folder"
     )
-    for name, (meaning, (default,), _) in AXES.items():
+    for name, (meaning, (default,), _) in axes().items():
         verb.add_argument(f"--{name}", metavar="NAME", default=default, help=meaning)
     add_recipe(verb)
     add_calibration(verb)

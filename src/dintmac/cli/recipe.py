@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dintmac.cli.console import peak_memory
+from dintmac.cli.options import format_help
 
 if TYPE_CHECKING:
     from dintmac.golden.calibration import ActivationScheme
@@ -16,10 +17,10 @@ if TYPE_CHECKING:
     from dintmac.golden.tasks import Windows
 
 __all__ = [
-    "AXES",
     "MODEL_HELP",
     "add_calibration",
     "add_recipe",
+    "axes",
     "cost",
     "recipe_of",
     "windows_of",
@@ -29,24 +30,28 @@ MODEL_HELP = (
     "a Hugging Face folder (config.json, *.safetensors, tokenizer.json) of a BERT, OPT or LLaMA "
     "model, or a Llama2.c checkpoint (.bin) with a tokenizer.json beside it"
 )
-#: What may differ between the rows of a table: option, meaning, defaults of both verbs.
-AXES = {
-    "method": (
-        "none, or parts joined by +: smoothquant, awq or aqas (scales of input channels), gptq "
-        "(rounding), rank16 (low-rank correction), outliers6 (channels that reach 6 in 16 bits)",
-        ["aqas+gptq"],
-        ["none", "smoothquant", "aqas", "aqas+gptq"],
-    ),
-    "format": ("int2 to int8, dint3 to dint8, fp4", ["dint4"], ["int4", "dint4"]),
-    "granularity": (
-        "which weights share a scale: tensor, channel, or group64 for 64 neighbours",
-        ["channel"],
-        ["channel"],
-    ),
-    "scales": ("absmax (clip nothing) or mse (least squared error)", ["mse"], ["mse"]),
-}
 #: Names of ranges of activations, beside those of calibration.
 _DYNAMIC, _NONE = "dynamic", "none"
+
+
+def axes() -> dict[str, tuple[str, list[str], list[str]]]:
+    """What may differ between the rows of a table: option, meaning, defaults of both verbs."""
+    return {
+        "method": (
+            "none, or parts joined by +: smoothquant, awq or aqas (scales of input channels), gptq "
+            "(rounding), rank16 (low-rank correction), outliers6 (channels that reach 6 in 16 "
+            "bits)",
+            ["aqas+gptq"],
+            ["none", "smoothquant", "aqas", "aqas+gptq"],
+        ),
+        "format": (format_help(), ["dint4"], ["int4", "dint4"]),
+        "granularity": (
+            "which weights share a scale: tensor, channel, or group64 for 64 neighbours",
+            ["channel"],
+            ["channel"],
+        ),
+        "scales": ("absmax (clip nothing) or mse (least squared error)", ["mse"], ["mse"]),
+    }
 
 
 def add_recipe(verb: argparse.ArgumentParser) -> None:

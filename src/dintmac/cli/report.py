@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dintmac.cli import EXIT_FAILED, say
 from dintmac.cli.console import counter
-from dintmac.cli.options import LIBRARY_HELP, add_dont_use, design_help
+from dintmac.cli.options import LIBRARY_HELP, add_dont_use, design_help, format_help
 
 SUMMARY = (
     "measure the designs in every Liberty library found, check every netlist, and write "
@@ -46,8 +46,8 @@ def add_options(verb: argparse.ArgumentParser) -> None:
         "--format",
         action="append",
         metavar="NAME",
-        help="weight format: int2 to int8, dint3 to dint8, fp4, or macs for int8, dint8 to dint3, "
-        "int4 and fp4; can be repeated (int8, int4 and dint4 if not given)",
+        help=f"{format_help()}, and macs for all that are compared by area; can be repeated (int8, "
+        "int4 and dint4 if not given)",
     )
     verb.add_argument(
         "--growth",
