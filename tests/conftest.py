@@ -39,7 +39,7 @@ def _simulator(name):
 
 
 def _lz4():
-    from dintmac.sim.simulators import _check_headers
+    from dintmac.sim.simulators.verilator import _check_headers
 
     _check_headers()
 

@@ -7,9 +7,8 @@ from amaranth.back import verilog
 
 from dintmac.golden.formats import DINT4
 from dintmac.hdl.configuration import Configuration
-from dintmac.sim import simulators
 from dintmac.sim.bench import run_bench
-from dintmac.sim.simulators import SIMULATORS
+from dintmac.sim.simulators import SIMULATORS, cocotb_simulator
 
 MAC = Configuration("mac", DINT4, "", {"depth": 64})
 
@@ -35,7 +34,9 @@ endmodule
 @pytest.mark.needs("icarus")
 def test_simulates_as_the_golden_model_says(monkeypatch):
     monkeypatch.setenv("AMARANTH_USE_YOSYS", "builtin")
-    export = simulators.export
-    monkeypatch.setattr(simulators, "export", lambda given: behind_exported_ports(export(given)))
+    export = cocotb_simulator.export
+    monkeypatch.setattr(
+        cocotb_simulator, "export", lambda given: behind_exported_ports(export(given))
+    )
     result = run_bench(MAC, SIMULATORS["icarus"], seed=1)
     assert result.passed, [test.message for test in result.tests if not test.passed]

@@ -7,8 +7,8 @@ from amaranth.lib import wiring
 
 from dintmac.golden.formats import DINT4
 from dintmac.hdl.configuration import Configuration
-from dintmac.sim.amaranth_handle import run_amaranth
 from dintmac.sim.benches import dot_product
+from dintmac.sim.simulators.amaranth import run_amaranth
 from dintmac.sim.streams import CheckError
 
 CONFIGURATION = Configuration("dot", DINT4, "behavioural", {"lanes": 2, "depth": 32})

