@@ -219,30 +219,32 @@ SMALL = {"lanes": 3, "outputs": 1}
     ],
 )
 def test_tables_have_what_is_stored_and_the_correction_of_every_code(format, architecture):
-    component = Configuration("pe", format, architecture, SMALL)
-    (table,) = (table.to_json() for table in component.weight_tables)
+    configuration = Configuration("pe", format, architecture, SMALL)
+    (table,) = (table.to_json() for table in configuration.weight_tables)
     codes = np.arange(format.codes, dtype=np.uint8)
     assert table["format"] == format.name
     assert table["values"] == format.to_units(codes).tolist()
-    assert table["stored"] == component.encode(codes).tolist()
+    in_all_lanes = np.repeat(codes[:, np.newaxis], SMALL["lanes"], axis=1)
+    for lane in configuration.encode(in_all_lanes).T:
+        assert table["stored"] == lane.tolist()
     rng = np.random.default_rng(0)
     for weights in rng.integers(0, format.codes, (200, 3), dtype=np.uint8):
-        assert by_table(table, weights.tolist()) == component.correction(weights)
+        assert by_table(table, weights.tolist()) == configuration.correction(weights)
 
 
 @pytest.mark.parametrize("format", [INT4, DINT4], ids=lambda format: format.name)
 def test_tables_of_fused_are_of_both_formats(format):
-    component = Configuration("fused", format, "", {"lanes": 6, "outputs": 1})
+    configuration = Configuration("fused", format, "", {"lanes": 6, "outputs": 1})
     rng = np.random.default_rng(0)
-    for table in component.weight_tables:
-        values, count = table.to_json(), component.products(table.format)
+    for table in configuration.weight_tables:
+        values, count = table.to_json(), configuration.products(table.format)
         codes = np.arange(table.format.codes, dtype=np.uint8)
         padded = np.resize(codes, (-(-len(codes) // count), count))
-        nibbles = component.nibbles(table.format, padded).reshape(-1, 6 // count)
+        nibbles = configuration.encode(padded, table.format).reshape(-1, 6 // count)
         stored = nibbles @ (16 ** np.arange(6 // count))
         assert values["stored"] == stored[: len(codes)].tolist()
         for weights in rng.integers(0, table.format.codes, (200, count), dtype=np.uint8):
-            correction = component.correction(table.format, weights)
+            correction = configuration.correction(weights, table.format)
             assert by_table(values, weights.tolist()) == correction
 
 
