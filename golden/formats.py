@@ -7,7 +7,7 @@ kept as an unsigned ``uint8`` in 0 … 2^b − 1. The full specification is ``do
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -42,7 +42,8 @@ class Kind:
     name: str
     least: int
     most: int
-    half_steps: Callable[[int], Sequence[int]]
+    # A function's text says where it lies in memory, which differs from process to process.
+    half_steps: Callable[[int], Sequence[int]] = field(repr=False)
     units_per_step: int = 2
     evenly_spaced: bool = False
 
