@@ -367,6 +367,7 @@ FP4 = Format(FLOAT, 4)
 #: All that there are, by their names in lower case.
 FORMATS: Registry[Format] = Registry(
     "format",
+    "formats",
     (
         (format.name.lower(), format)
         for kind in (INTEGER, DINT, FLOAT)

@@ -14,21 +14,22 @@ T = TypeVar("T")
 class Registry(Mapping[str, T]):
     """Things of a kind by name, in the order in which they were added.
 
-    Another package adds to it by an entry point in the group ``dintmac.<kind>s``, whose name is
-    the name and whose value is the thing: so it is there in every process, such as inside a
-    simulator. Entry points are loaded when the registry is first read. A program adds to it with
-    :meth:`add`.
+    Another package adds to it by an entry point, whose name is the name and whose value is the
+    thing: so it is there in every process, such as inside a simulator. Entry points are loaded when
+    the registry is first read. A program adds to it with :meth:`add`.
 
     Parameters
     ----------
-    kind : str
-        What its members are, for messages: ``design``.
+    kind, kinds : str
+        What a member is, for messages: ``design``; and many, for the group of entry points,
+        ``dintmac.designs``.
     members : iterable of (str, T)
         The package's own.
     """
 
-    def __init__(self, kind: str, members: Iterable[tuple[str, T]] = ()) -> None:
+    def __init__(self, kind: str, kinds: str, members: Iterable[tuple[str, T]] = ()) -> None:
         self._kind = kind
+        self._group = f"dintmac.{kinds}"
         self._members: dict[str, T] = {}
         self._complete = False
         for name, member in members:
@@ -71,6 +72,6 @@ class Registry(Mapping[str, T]):
         if not self._complete:
             # First: what is loaded may read the registry.
             self._complete = True
-            for point in entry_points(group=f"dintmac.{self._kind}s"):
+            for point in entry_points(group=self._group):
                 self.add(point.name, point.load())
         return self._members

@@ -10,6 +10,7 @@ __all__ = ["DESIGNS"]
 
 DESIGNS: Registry[Design] = Registry(
     "design",
+    "designs",
     {
         "mac": mac.DESIGN,
         "dot": dot_product.DESIGN,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from amaranth.lib import wiring
 
 from dintmac.golden.formats import Format
-from dintmac.hdl.architectures import ARCHITECTURES, Architecture
+from dintmac.hdl.architectures import ARCHITECTURES, Architecture, architectures_of
 from dintmac.hdl.parameters import PARAMETERS
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Design:
 
     def architectures_of(self, format: Format) -> tuple[Architecture, ...]:
         """Those that it can have with a weight format, the default first."""
-        return tuple(a for a in self.architectures.values() if a.supports(format))
+        return architectures_of(format, self.architectures)
 
     def built_architectures(self, format: Format) -> tuple[str, ...]:
         """Names of those that leave no products to the synthesis tool, the default first."""

@@ -806,6 +806,7 @@ def _check_fused(netlist: Netlist, configuration: Configuration, rng: np.random.
 #: How the netlist of a design is checked: the operands are random, of a generator that is given.
 CHECKS: Registry[Callable[[Netlist, Configuration, np.random.Generator], Check]] = Registry(
     "check",
+    "checks",
     {
         "mac": _check_dot_product,
         "dot": _check_dot_product,

@@ -348,6 +348,7 @@ _ELEMENT = Drive(_element_inputs, _element_begin)
 #: How designs are driven, by name.
 STIMULI: Registry[Drive] = Registry(
     "stimulus",
+    "stimuli",
     {
         "mac": _DOT_PRODUCT,
         "dot": _DOT_PRODUCT,

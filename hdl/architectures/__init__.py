@@ -44,9 +44,10 @@ __all__ = [
     "smaller_architecture",
 ]
 
-#: All that multiply lanes. The first one that suits a format is its default.
+#: All that multiply lanes. Of those that suit a format and make products the first is its default.
 ARCHITECTURES: Registry[Multiplier] = Registry(
     "architecture",
+    "architectures",
     (
         (architecture.name, architecture)
         for architecture in (
@@ -69,9 +70,12 @@ ARCHITECTURES: Registry[Multiplier] = Registry(
 )
 
 
-def architectures_of(format: Format) -> tuple[Multiplier, ...]:
-    """Those that multiply lanes of a weight format, the default first."""
-    return tuple(a for a in ARCHITECTURES.values() if a.supports(format))
+def architectures_of(
+    format: Format, among: Mapping[str, Architecture] = ARCHITECTURES
+) -> tuple[Architecture, ...]:
+    """Those for a weight format, the default first: it leaves no products to the synthesis tool."""
+    available = [architecture for architecture in among.values() if architecture.supports(format)]
+    return tuple(sorted(available, key=lambda architecture: not architecture.makes_products))
 
 
 def smaller_architecture(format: Format) -> Multiplier | None:
@@ -81,8 +85,8 @@ def smaller_architecture(format: Format) -> Multiplier | None:
     """
     folded = [
         a
-        for a in architectures_of(format)
-        if a.is_folded and a.group == 1 and a.activation_term is None
+        for a in ARCHITECTURES.values()
+        if a.supports(format) and a.is_folded and a.group == 1 and a.activation_term is None
     ]
     return max(folded, key=lambda architecture: architecture.encoding is not None, default=None)
 
@@ -97,7 +101,7 @@ def architecture_for(
     ValueError
         If there is none of that name for the format, or none at all.
     """
-    available = {a.name: a for a in among.values() if a.supports(format)}
+    available = {a.name: a for a in architectures_of(format, among)}
     if not available:
         suited = [f.name for f in FORMATS.values() if any(a.supports(f) for a in among.values())]
         raise ValueError(f"format must be {' or '.join(suited)}, not {format.name}")

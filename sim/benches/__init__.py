@@ -19,6 +19,7 @@ __all__ = ["BENCHES", "tests_of"]
 #: Bench modules by the name of their design.
 BENCHES: Registry[ModuleType] = Registry(
     "bench",
+    "benches",
     {"mac": mac, "dot": dot_product, "pe": pe, "tile": tile, "fused": fused}.items(),
 )
 

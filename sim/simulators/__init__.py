@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 SIMULATORS: Registry[Simulator] = Registry(
-    "simulator", ((s.name, s) for s in (Icarus(), Verilator(), Amaranth()))
+    "simulator", "simulators", ((s.name, s) for s in (Icarus(), Verilator(), Amaranth()))
 )
 
 

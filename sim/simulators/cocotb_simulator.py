@@ -40,7 +40,15 @@ class Command:
 
 
 class CocotbSimulator(Simulator):
-    """A simulator that cocotb drives, in a process of its own."""
+    """A simulator that cocotb drives, in a process of its own.
+
+    Attributes
+    ----------
+    runner : str
+        What cocotb calls it, if that is another name.
+    """
+
+    runner = ""
 
     def version(self) -> str:
         version = self.find()
@@ -77,7 +85,7 @@ class CocotbSimulator(Simulator):
         (folder / "job.pickle").write_bytes(pickle.dumps((ports, bench, arguments)))
         command = self.command(None if waveform is None else waveform.resolve())
         run = {
-            "simulator": self.name,
+            "simulator": self.runner or self.name,
             "top": exported.module,
             "build_args": command.build_args,
             "plusargs": command.plusargs,
