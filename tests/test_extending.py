@@ -107,7 +107,9 @@ def test_a_design_from_outside(run, tmp_path):
     port_map = json.loads((tmp_path / "product.json").read_text("utf-8"))
     assert port_map["summary"] == "Multiplies one weight by one activation a cycle."
     assert (port_map["latency_cycles"], port_map["accumulator_bits"]) == (1, 12)
-    records = json.loads((tmp_path / "build" / "report" / "report.json").read_text("utf-8"))["records"]
+    records = json.loads((tmp_path / "build" / "report" / "report.json").read_text("utf-8"))[
+        "records"
+    ]
     assert {record["configuration"]["design"] for record in records} == {"product"}
     assert {record["check"]["vectors"] for record in records} == {4096}
 

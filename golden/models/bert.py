@@ -162,20 +162,6 @@ class Bert(Transformer):
         prefix = f"encoder.layer.{layer}.attention"
         return {(f"{prefix}.output.dense",): f"{prefix}.self.value"}
 
-    def sentence_embedding(self, tokens: NDArray[np.int64]) -> Floats:
-        """Mean of the hidden states, of length 1, as sentence-transformers has it.
-
-        Returns
-        -------
-        float32 array, shape (hidden,).
-
-        Raises
-        ------
-        TypeError, ValueError
-            As :meth:`forward`.
-        """
-        return mean_embedding(self.forward(tokens))
-
     def embed(self, tokens: NDArray[np.int64]) -> Floats:
         """Inputs of the first layer."""
         words = self._tensors["embeddings.word_embeddings.weight"][tokens]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dintmac.golden.formats import parse
+from dintmac.golden.models.bert import mean_embedding
 from dintmac.golden.models.folder import load_bert, load_tokenizer
 from dintmac.golden.quantize import quantize_weights, split_error
 
@@ -90,7 +91,7 @@ def test_bad_input_ends_with_one_sentence_and_nothing_written(
 def test_similar_sentences_have_similar_embeddings(folder, model):
     tokenize = load_tokenizer(folder, length=model.config.positions)
     cat, kitten, market = (
-        model.sentence_embedding(tokenize(sentence).tokens)
+        mean_embedding(model.forward(tokenize(sentence).tokens))
         for sentence in (
             "A cat sleeps on the sofa.",
             "A kitten is napping on the couch.",

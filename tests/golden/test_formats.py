@@ -1,6 +1,7 @@
 """Formats against their definition, written with Python's fractions."""
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from dintmac.golden.formats import (
     Format,
     dint,
     integer,
+    named,
     nearest,
     parse,
 )
@@ -140,6 +142,18 @@ def test_accumulator_has_exactly_the_bits_that_the_extremes_need(format, depth):
 def test_names_are_read_back_in_any_case():
     for format in FORMATS.values():
         assert parse(format.name) == parse(format.name.lower()) == format
+
+
+@pytest.mark.parametrize("page", ["hardware.md", "quantization.md"])
+def test_documentation_names_all_formats(page):
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    assert named(FORMATS.values()) in (docs / page).read_text("utf-8")
+
+
+def test_names_of_a_kind_are_a_span():
+    assert named(FORMATS.values()) == "int2 to int8, dint3 to dint8 or fp4"
+    assert named([INT8, DINT4], "nf4") == "int8, dint4 or nf4"
+    assert named([FP4]) == "fp4"
 
 
 @pytest.mark.parametrize(
