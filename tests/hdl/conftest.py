@@ -16,6 +16,8 @@ proc
 flatten -noscopeinfo
 opt_clean
 techmap
+setattr -unset init w:*
+dfflegalize -cell $_DFF_P_ x
 opt_clean
 write_json top.json
 """
