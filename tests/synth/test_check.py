@@ -46,14 +46,30 @@ def test_other_widths_are_checked_as_well(mapped, netlist_of, format, design):
     assert check(netlist_of(netlist), configuration).vectors > 1000
 
 
-@pytest.mark.parametrize("design", DESIGNS)
-@pytest.mark.parametrize("format", ["int8", "int4", "dint4", "fp4"])
+ARCHITECTURES = [
+    ("dot", format, architecture.name)
+    for format in ("int8", "int4", "dint4", "fp4")
+    for architecture in architectures_of(parse(format))[1:]
+]
+#: What is folded shows in each design; pairs and terms of activations as well.
+ARCHITECTURES += [
+    (design, format, architecture)
+    for design in ("mac", "pe", "tile")
+    for format, architecture in (
+        *(("int8", "fip"), ("int8", "nr4sd"), ("int4", "pair_folded")),
+        *(("dint4", "nr4sd"), ("fp4", "shift_folded")),
+    )
+]
+
+
+@pytest.mark.parametrize(("design", "format", "architecture"), ARCHITECTURES)
 @pytest.mark.slow
-def test_netlists_of_all_architectures_equal_the_golden_model(mapped, netlist_of, design, format):
+def test_netlists_of_all_architectures_equal_the_golden_model(
+    mapped, netlist_of, design, format, architecture
+):
     """Odd lanes, so that a group of two is not full."""
-    for architecture in architectures_of(parse(format))[1:]:
-        configuration, netlist = mapped(design, format, architecture.name, **SIZES[design])
-        assert check(netlist_of(netlist), configuration).vectors > 1000
+    configuration, netlist = mapped(design, format, architecture, **SIZES[design])
+    assert check(netlist_of(netlist), configuration).vectors > 1000
 
 
 STAGED = {"operand_register": 1, "tree_register": 2, "fast_adder": 1}
