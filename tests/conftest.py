@@ -128,6 +128,15 @@ def devices_stay_what_they_are():
     assert null() == before
 
 
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """A folder of all processes of a run, for what takes long to make."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture
 def own_signals(monkeypatch):
     """Puts back what an entry in this process does with signals."""

@@ -51,10 +51,10 @@ def fenced(page):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, tiny_model):
+def folder(tmp_path, monkeypatch, tiny_model, shared_folder):
     """The current folder, with what the pages work on: examples, texts, a layer, a model."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DINTMAC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DINTMAC_CACHE", str(shared_folder / "cache"))
     for name in ("benchmarks", "examples", "golden"):
         Path(name).symlink_to(PROJECT / name)
     Path("text.txt").symlink_to(PROJECT / "golden" / "texts" / "evaluation.txt")
@@ -68,6 +68,7 @@ def folder(tmp_path, monkeypatch, tiny_model):
 # Pages make components to look at, of which Amaranth warns when they are collected.
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
+@pytest.mark.slow
 def test_blocks_run(page, folder, need):
     def lacks(*tools):
         """Why a block does not run here, if a tool is missing and not required."""

@@ -1,14 +1,16 @@
-"""Netlists are synthesized once for all tests of the room, in a cache of their own."""
+"""Netlists are synthesized once for all tests and processes."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import pickle
 import random
 from pathlib import Path
 
 import pytest
 
+from dintmac.golden.files import write_files
 from dintmac.golden.formats import parse
 from dintmac.hdl import dot_product, inner_product
 from dintmac.hdl.configuration import Configuration
@@ -22,8 +24,8 @@ from dintmac.synth.synthesis import synthesize
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory):
-    return Cache(tmp_path_factory.mktemp("cache"))
+def store(shared_folder):
+    return Cache(shared_folder / "cache")
 
 
 @pytest.fixture(scope="session")
@@ -60,13 +62,17 @@ def small_cells(small, store):
 
 
 @pytest.fixture(scope="session")
-def mapped(ge, ge_cells):
+def mapped(ge, ge_cells, shared_folder):
     """``mapped(design, format, **sizes)``: the design in cells of the bundled library."""
 
     @functools.cache
     def synthesized(design, format, architecture="", **sizes):
         configuration = Configuration(design, parse(format), architecture, sizes)
-        return configuration, synthesize(export(configuration), ge, ge_cells)
+        path = shared_folder / f"{configuration.name}.pickle"
+        if not path.exists():
+            netlist = synthesize(export(configuration), ge, ge_cells)
+            write_files({path: pickle.dumps(netlist)})
+        return configuration, pickle.loads(path.read_bytes())
 
     return synthesized
 
