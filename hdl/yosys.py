@@ -17,7 +17,7 @@ from subprocess import CompletedProcess
 from dintmac.golden.files import cache_folder, temporary_folder
 from dintmac.hdl.processes import last_words, run
 
-__all__ = ["Yosys", "YosysError", "find_yosys"]
+__all__ = ["Yosys", "YosysError", "find_yosys", "run_in"]
 
 #: Oldest version whose Verilog and statistics are as the recipes expect, and the newest of the
 #: passes that they use, which not every version from there on has.
@@ -62,7 +62,7 @@ class Yosys:
         """
         (folder / "script.ys").write_text(script, "utf-8")
         command = [*self.command, "-q", "-l", "yosys.log", "-s", "script.ys"]
-        done = _run(command, folder)
+        done = run_in(command, folder)
         if done.returncode != 0:
             raise YosysError(_error_text(folder / "yosys.log") or last_words(done))
 
@@ -112,15 +112,15 @@ def _chosen(program: str) -> Yosys:
     return Yosys((path,), _dotted(version), path)
 
 
-def _run(command: Sequence[str], folder: Path) -> CompletedProcess[str]:
-    """Run Yosys in a folder that is the child's for temporary files as well."""
+def run_in(command: Sequence[str], folder: Path) -> CompletedProcess[str]:
+    """Run Yosys, or what runs it, in a folder that is the child's for temporary files as well."""
     own = {"TMPDIR": str(folder), "YOWASP_CACHE_DIR": str(_yowasp_cache())}
     return run(command, folder, environment=own)
 
 
 def _ask(command: Sequence[str], *arguments: str) -> CompletedProcess[str]:
     with temporary_folder() as folder:
-        return _run([*command, *arguments], folder)
+        return run_in([*command, *arguments], folder)
 
 
 def _yowasp_cache() -> Path:

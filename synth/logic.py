@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "ProofError",
     "SolverError",
     "add",
-    "choose",
     "constant",
     "differ",
     "find_solver",
@@ -88,20 +87,6 @@ class Graph:
             self._nodes.append(key)
             self._numbers[key] = 2 * len(self._nodes) - 2
         return self._numbers[key]
-
-    def solve(self, wanted: Sequence[Bit | int]) -> Model | None:
-        """Values of inputs for which all of ``wanted`` are true, or None if there are none.
-
-        Raises
-        ------
-        SolverError
-            If python-sat is missing.
-        """
-        numbers = [_number(bit) for bit in wanted]
-        with self._solver(numbers) as solver:
-            if solver.solve(assumptions=[_variable(number) for number in numbers]):
-                return Model(solver.get_model())
-        return None
 
     def distinguish(self, first: Number, second: Number) -> Model | None:
         """Values of inputs for which two numbers of equal width differ, or None.
@@ -250,8 +235,3 @@ def differ(first: Number, second: Number) -> Any:
     """Whether two numbers of equal width differ."""
     differences = map(operator.xor, first, second)
     return functools.reduce(operator.or_, differences, 0)
-
-
-def choose(condition: Any, then: Number, otherwise: Number) -> Number:
-    """One of two numbers of equal width."""
-    return [b ^ ((a ^ b) & condition) for a, b in zip(then, otherwise, strict=True)]

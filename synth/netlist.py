@@ -248,8 +248,8 @@ class Netlist:
         Cells that gate the clock.
     clock : str
         Port of the clock; all flip-flops take its rising edge, gated or not.
-    probes : sequence of str
-        Names of inner nets, such as ``core.resident``, that become outputs.
+    probes : mapping of str to sequence of str, optional
+        Names of inner nets, such as ``core.resident``, that become an output, lowest bits first.
 
     Attributes
     ----------
@@ -272,26 +272,23 @@ class Netlist:
         *,
         clock_gates: Mapping[str, ClockGate] | None = None,
         clock: str = "clk",
-        probes: Sequence[str] = (),
+        probes: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         if top not in modules:
             raise NetlistError(f"top must be one of {', '.join(modules)}, not {top!r}")
         flat = _Flattener(modules, clock_gates or {})
         ports = flat.add_top(modules[top])
-        self.inputs = {n: len(b) for n, b in modules[top].inputs.items() if n != clock}
-        self.outputs = {n: len(b) for n, b in modules[top].outputs.items()}
+        inner = {port: flat.named(names) for port, names in (probes or {}).items()}
+        ports |= inner
+        self.inputs = {name: len(ports[name]) for name in modules[top].inputs if name != clock}
+        self.outputs = {name: len(ports[name]) for name in [*modules[top].outputs, *inner]}
         clocks = {flat.find(net) for net in ports.get(clock, ())}
-        input_nets = [flat.find(net) for name in self.inputs for net in ports[name]]
-        output_nets = [flat.find(net) for name in self.outputs for net in ports[name]]
-        for probe in probes:
-            nets = flat.named(probe)
-            self.outputs[probe] = len(nets)
-            output_nets += nets
-        plan = _Plan(flat, {*input_nets, *clocks, _ZERO, _ONE}, clocks)
-        plan.need(output_nets)
-        self.gates = len(plan.order)
-        self.flip_flops = len(plan.flip_flops)
-        self._source = plan.source(input_nets, output_nets)
+        self._input_nets = [flat.find(net) for name in self.inputs for net in ports[name]]
+        self._output_nets = [flat.find(net) for name in self.outputs for net in ports[name]]
+        self._plan = _Plan(flat, {*self._input_nets, *clocks, _ZERO, _ONE}, clocks)
+        self._plan.need(self._output_nets)
+        self.gates = len(self._plan.order)
+        self.flip_flops = len(self._plan.flip_flops)
 
     @cached_property
     def step(self) -> Callable[[list[int], list[int], int], tuple[list[int], list[int]]]:
@@ -300,7 +297,7 @@ class Netlist:
         Planes are in the order of the ports, bit by bit; ``mask`` has a one for each copy.
         """
         namespace: dict[str, Any] = {"NetlistError": NetlistError}
-        exec(compile(self._source, "<netlist>", "exec"), namespace)
+        exec(compile(self._python(), "<netlist>", "exec"), namespace)
         step: Callable[[list[int], list[int], int], tuple[list[int], list[int]]]
         step = namespace["step"]
         return step
@@ -308,12 +305,54 @@ class Netlist:
     def cycle(
         self, inputs: Mapping[str, list[Any]], state: list[Any], mask: Any
     ) -> tuple[dict[str, list[Any]], list[Any]]:
-        """:attr:`step` with planes by port, of outputs with probes."""
+        """:attr:`step` with planes by port."""
         planes = [plane for port in self.inputs for plane in inputs[port]]
         outputs, state = self.step(planes, state, mask)
         source = iter(outputs)
         by_port = {port: list(itertools.islice(source, n)) for port, n in self.outputs.items()}
         return by_port, state
+
+    def verilog(self, module: str) -> str:
+        """The cycle as a Verilog module without registers, for proofs.
+
+        What registers hold is one more input, ``registers``. What they hold after the edge of the
+        clock is one more output, ``registers_next``, and ``resets`` another: whether an
+        asynchronous reset is active.
+        """
+        # Operators of Python mean the same in Verilog.
+        plan, count = self._plan, self.flip_flops
+        inputs = self.inputs | {"registers": count}
+        outputs = self.outputs | {"resets": 1, "registers_next": count}
+        resets = " | ".join(f"({control})" for control in plan.controls()) or "0"
+        sources = zip(_bits(inputs), [*self._input_nets, *plan.flip_flops], strict=True)
+        results = [*map(plan.named, self._output_nets), resets, *plan.next()]
+        ports = [f"input [{width - 1}:0] {port}" for port, width in inputs.items()]
+        ports += [f"output [{width - 1}:0] {port}" for port, width in outputs.items()]
+        lines = [f"module {module} ({', '.join(ports)});", "wire M = 1;"]
+        lines += [f"wire n{net} = {bit};" for bit, net in sources]
+        lines += [f"wire {name} = {expression};" for name, expression in plan.assignments()]
+        lines += [f"assign {b} = {r};" for b, r in zip(_bits(outputs), results, strict=True)]
+        return "\n".join([*lines, "endmodule", ""])
+
+    def _python(self) -> str:
+        """The cycle as a function."""
+        plan = self._plan
+        lines = ["def step(inputs, state, M):"]
+        lines += [f"{_targets(self._input_nets)} = inputs"] if self._input_nets else []
+        lines += [f"{_targets(plan.flip_flops)} = state"] if plan.flip_flops else []
+        lines += [f"{name} = {expression}" for name, expression in plan.assignments()]
+        lines += [
+            f"if {control}: raise NetlistError('asynchronous resets must be tied off')"
+            for control in plan.controls()
+        ]
+        outputs = ", ".join(map(plan.named, self._output_nets))
+        lines.append(f"return [{outputs}], [{', '.join(plan.next())}]")
+        return "\n ".join(lines) + "\n"
+
+
+def _bits(ports: Mapping[str, int]) -> list[str]:
+    """Every bit of ports."""
+    return [f"{port}[{i}]" for port, width in ports.items() for i in range(width)]
 
 
 class _Flattener:
@@ -363,16 +402,10 @@ class _Flattener:
         self.names[net] = name
         return net
 
-    def named(self, name: str) -> list[int]:
-        """Nets of a signal, least significant bit first."""
+    def named(self, names: Iterable[str]) -> tuple[int, ...]:
+        """Nets of signals, one after another, least significant bit first."""
         nets = {given: net for net, given in self.given_names}
-        if name in nets:
-            return [self.find(nets[name])]
-        bits = [f"{name}[{i}]" for i in range(len(nets))]
-        found = [self.find(nets[bit]) for bit in itertools.takewhile(nets.__contains__, bits)]
-        if not found:
-            raise NetlistError(f"probe must be the name of a net, not {name!r}")
-        return found
+        return tuple(net for name in names for net in _named(name, nets))
 
     def _join(self, first: int, second: int) -> None:
         first, second = sorted((self.find(first), self.find(second)))
@@ -431,6 +464,17 @@ class _Flattener:
     def _add_clock_gate(self, gate: ClockGate, pins: Mapping[str, int], path: str) -> None:
         enables = tuple(pins[pin] for pin in (gate.enable, *gate.test))
         self.clock_gates.append((pins[gate.out], path, pins[gate.clock], enables))
+
+
+def _named(name: str, nets: Mapping[str, int]) -> list[int]:
+    """Nets of a signal, of all nets by name."""
+    if name in nets:
+        return [nets[name]]
+    bits = (f"{name}[{i}]" for i in itertools.count())
+    found = [nets[bit] for bit in itertools.takewhile(nets.__contains__, bits)]
+    if not found:
+        raise NetlistError(f"probe must be the name of a net, not {name!r}")
+    return found
 
 
 class _Plan:
@@ -519,44 +563,45 @@ class _Plan:
             self.order.append((net, driver))
             self._known.add(net)
 
-    def source(self, inputs: list[int], outputs: list[int]) -> str:
-        """Python text of a function that computes one cycle."""
-        find = self._flat.find
+    def named(self, net: int) -> str:
+        """A net in an expression."""
+        net = self._flat.find(net)
+        return {_ZERO: "0", _ONE: "M"}.get(net, f"n{net}")
 
-        def name(net: int) -> str:
-            return {_ZERO: "0", _ONE: "M"}.get(net, f"n{net}")
-
-        lines = ["def step(inputs, state, M):"]
-        lines += [f" {_targets(inputs)} = inputs"] if inputs else []
-        lines += [f" {_targets(self.flip_flops)} = state"] if self.flip_flops else []
+    def assignments(self) -> list[tuple[str, str]]:
+        """Names and expressions of gates and of conditions under which registers move, in order."""
+        gates = []
         for net, gate in self.order:
-            pins = {pin: name(find(n)) for pin, n in gate.inputs.items()}
-            lines.append(f" n{net} = {_GATES[gate.kind].format(**pins)}")
-        active = {
-            f"{name(find(net))}{'' if high else ' ^ M'}"
-            for flip_flop in self.flip_flops.values()
-            for net, high in flip_flop.controls
-        }
-        lines += [
-            f" if {control}: raise NetlistError('asynchronous resets must be tied off')"
-            for control in sorted(active)
+            pins = {pin: self.named(n) for pin, n in gate.inputs.items()}
+            gates.append((f"n{net}", _GATES[gate.kind].format(**pins)))
+        conditions = [
+            (label, " & ".join(f"({' | '.join(map(self.named, group))})" for group in enables))
+            for enables, label in self._labels().items()
         ]
-        conditions = {
-            enables: " & ".join(f"({' | '.join(map(name, group))})" for group in enables)
-            for enables in set(self.enables.values())
-        }
-        # One name for each condition: hundreds of registers share it.
-        labels = {enables: f"e{i}" for i, enables in enumerate(sorted(conditions)) if enables}
-        lines += [f" {label} = {conditions[enables]}" for enables, label in labels.items()]
-        states = []
+        return gates + conditions
+
+    def controls(self) -> list[str]:
+        """Asynchronous controls of registers, high where they are active."""
+        return sorted(
+            {
+                f"{self.named(net)}{'' if high else ' ^ M'}"
+                for flip_flop in self.flip_flops.values()
+                for net, high in flip_flop.controls
+            }
+        )
+
+    def next(self) -> list[str]:
+        """What registers hold after the edge."""
+        labels, states = self._labels(), []
         for net, flip_flop in self.flip_flops.items():
-            data, old, enables = name(find(flip_flop.data)), name(net), self.enables[net]
-            if enables:
-                states.append(f"{old} ^ (({old} ^ {data}) & {labels[enables]})")
-            else:
-                states.append(data)
-        lines.append(f" return [{', '.join(map(name, outputs))}], [{', '.join(states)}]")
-        return "\n".join(lines) + "\n"
+            data, old, enables = self.named(flip_flop.data), f"n{net}", self.enables[net]
+            states.append(f"{old} ^ (({old} ^ {data}) & {labels[enables]})" if enables else data)
+        return states
+
+    def _labels(self) -> dict[tuple[tuple[int, ...], ...], str]:
+        """One name for each condition: hundreds of registers share it."""
+        conditions = sorted(set(self.enables.values()))
+        return {enables: f"e{i}" for i, enables in enumerate(conditions) if enables}
 
 
 def _targets(nets: Iterable[int]) -> str:

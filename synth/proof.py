@@ -1,7 +1,7 @@
 """Proves mapped netlists: sums of products, and the control logic around them.
 
-The netlist's own simulation runs on symbols (:mod:`dintmac.synth.logic`) or on planes of copies.
-What it is compared with comes from the tables of :mod:`dintmac.golden.formats` and from products,
+For sums the netlist's own simulation runs on symbols (:mod:`dintmac.synth.logic`) or on planes of
+copies; what they must be comes from the tables of :mod:`dintmac.golden.formats` and from products,
 not from partial products. docs/synthesis.md says what is proved and how it fits together.
 """
 
@@ -12,19 +12,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dintmac.hdl.configuration import Configuration
-from dintmac.hdl.parameters import Stages
 from dintmac.hdl.verilog import export
 from dintmac.synth.cache import Cache
-from dintmac.synth.cells import cells_of
-from dintmac.synth.induction import prove_control
+from dintmac.synth.cells import Cells, cells_of
 from dintmac.synth.liberty import Library
 from dintmac.synth.logic import ProofError, find_solver
 from dintmac.synth.netlist import Netlist
-from dintmac.synth.properties import PROPERTIES, Properties
-from dintmac.synth.sums import Enumerated, Solved
-from dintmac.synth.synthesis import synthesize
+from dintmac.synth.sums import SUMMED, Enumerated, Solved
+from dintmac.synth.synthesis import Mapped, synthesize
+from dintmac.synth.verify.control import claims_of, find_symbiyosys, prove_control
 
-__all__ = ["Proof", "ProofError", "probes_of", "prove", "prove_netlist"]
+__all__ = ["Proof", "ProofError", "prove", "prove_mapped"]
 
 #: Widest weights whose products are left to the solver; those of others are enumerated.
 _SOLVED_BITS = 4
@@ -38,7 +36,8 @@ class Proof:
     ----------
     claim : str
     method : str
-        ``SAT``, ``exhaustive`` or ``induction, k = …``, with the number of cases.
+        ``SAT``, ``exhaustive`` or ``PDR`` (property-directed reachability), with the number of
+        cases or of claims.
     seconds : float
     """
 
@@ -55,7 +54,7 @@ def prove(
     Parameters
     ----------
     configuration : Configuration
-        As for :func:`prove_netlist`. Proofs of sums take the longer the more lanes there are.
+        As for :func:`prove_mapped`. Proofs of sums take the longer the more lanes there are.
     library : Library
     store : Cache, optional
         Keeps what is known of the library; the user's cache folder by default.
@@ -67,40 +66,31 @@ def prove(
 
     Raises
     ------
-    ProofError, SolverError, ValueError
-        As :func:`prove_netlist`.
-    LibraryError, YosysError
-        If the library cannot be used or a step of the synthesis fails.
+    ValueError, ProofError, SolverError, YosysError
+        As :func:`prove_mapped`.
+    LibraryError
+        If the library cannot be used.
     """
+    claims_of(configuration.design)
     find_solver()
-    probes = probes_of(configuration)
+    find_symbiyosys()
     cells = cells_of(library, store)
     mapped = synthesize(export(configuration), library, cells)
-    modules = {**cells.models, **mapped.modules}
-    netlist = Netlist(modules, mapped.top, clock_gates=cells.clock_gates, probes=probes)
-    yield from prove_netlist(netlist, configuration)
+    yield from prove_mapped(mapped, cells, configuration)
 
 
-def probes_of(configuration: Configuration) -> tuple[str, ...]:
-    """Nets that a netlist must have as ``probes`` to be proved.
-
-    Raises
-    ------
-    ValueError
-        If the design is none that can be proved, or its options are not the defaults.
-    """
-    return _properties(configuration).probes
-
-
-def prove_netlist(netlist: Netlist, configuration: Configuration) -> Iterator[Proof]:
+def prove_mapped(mapped: Mapped, cells: Cells, configuration: Configuration) -> Iterator[Proof]:
     """Prove all that can be proved of a netlist.
 
     Parameters
     ----------
-    netlist : Netlist
-        Mapped from the export of ``configuration``, with the probes of :func:`probes_of`.
+    mapped : Mapped
+        From the export of ``configuration``.
+    cells : Cells
+        What it is made of.
     configuration : Configuration
-        Of ``mac``, ``dot``, ``pe`` or ``tile``; of a tile the control logic alone is proved.
+        Of a ``tile`` and of ``fused`` the control logic alone is proved, and so it is where the
+        accumulator is kept in two rows (``carry_save``).
 
     Yields
     ------
@@ -110,29 +100,22 @@ def prove_netlist(netlist: Netlist, configuration: Configuration) -> Iterator[Pr
     Raises
     ------
     ValueError
-        As :func:`probes_of`.
+        If nothing is claimed of the design.
     ProofError
-        With a counterexample that simulation confirms; or if induction does not end.
+        With a counterexample; or if the control logic is not decided.
     SolverError
         If there is no SAT solver.
+    YosysError
+        If SymbiYosys is missing, or a step of it fails.
     """
-    properties = _properties(configuration)
     steps: list[tuple[str, Callable[[], str]]] = []
-    if configuration.design != "tile":
+    if configuration.design in SUMMED and not configuration.stages.carry_save:
+        modules = {**cells.models, **mapped.modules}
+        netlist = Netlist(modules, mapped.top, clock_gates=cells.clock_gates)
         solved = configuration.format.bits <= _SOLVED_BITS
         steps += (Solved if solved else Enumerated)(netlist, configuration).steps()
-    steps.append(("control", lambda: prove_control(netlist, properties, configuration)))
+    steps.append(("control", lambda: prove_control(mapped, cells, configuration)))
     for claim, step in steps:
         start = time.perf_counter()
         method = step()
         yield Proof(claim, method, time.perf_counter() - start)
-
-
-def _properties(configuration: Configuration) -> Properties:
-    design = configuration.design
-    if design not in PROPERTIES:
-        raise ValueError(f"design must be one of {', '.join(PROPERTIES)}, not {design!r}")
-    if configuration.stages != Stages():
-        names = ", ".join(sorted(configuration.parameters.keys() & vars(Stages()).keys()))
-        raise ValueError(f"{design} must have its default {names} to be proved")
-    return PROPERTIES[design](configuration)

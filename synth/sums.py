@@ -30,7 +30,10 @@ from dintmac.synth.logic import (
 )
 from dintmac.synth.netlist import Netlist
 
-__all__ = ["Enumerated", "Solved"]
+__all__ = ["SUMMED", "Enumerated", "Solved"]
+
+#: Designs whose sums can be proved.
+SUMMED = ("mac", "dot", "pe")
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,9 @@ class _Transaction:
         self._resident = configuration.design == "pe"
         self._latency = configuration.latency
         self._width = configuration.width
+        # Whether what is loaded later would be multiplied.
+        stages = configuration.stages
+        self._loads_matter = bool(stages.operand_register or not stages.double_buffered)
         self._state = free(netlist.flip_flops)
         self._cycles = [
             {port: free(width) for port, width in netlist.inputs.items()} | {"rst": [0]}
@@ -101,6 +107,7 @@ class _Transaction:
         cycles[1] |= {"i_valid": one, "i_swap": one, "i_activations": join(operands.activations)}
         for cycle in cycles[1:]:
             cycle["enable"] = one
+            cycle |= {"load": [0]} if self._loads_matter else {}
         if not adds:
             sums = cycles[self._latency]
             sums["i_partial_sums"] = [0] * len(sums["i_partial_sums"])

@@ -10,7 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from dintmac.cli import main
+from dintmac.cli import main, prove
+from dintmac.cli.parser import parse
 from dintmac.golden.formats import Format
 from dintmac.synth.liberty import find_libraries
 
@@ -262,7 +263,35 @@ def test_prove_prints_a_line_for_each_proof(dintmac):
     assert len(lines) == 4
     line = r"proved +[\d.]+ s  mac_dint4_digits_d4096: lane 0 \(SAT, 16 sets of codes\)"
     assert re.fullmatch(line, lines[1])
-    assert re.search(r"control \(induction, k = \d+\)$", lines[-1])
+    assert lines[-1].endswith("mac_dint4_digits_d4096: control (PDR, 6 claims)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "suiting"),
+    [
+        ([], {"mac", "dot", "pe", "tile", "fused"}),
+        (["--format", "int8"], {"mac", "dot", "pe", "tile"}),
+        (["--format", "dint4", "--architecture", "fused"], {"fused"}),
+        (["--carry-save", "1"], {"mac", "dot"}),
+        (["fused"], {"fused"}),
+    ],
+    ids=" ".join,
+)
+def test_prove_takes_the_designs_that_suit_unless_they_are_named(arguments, suiting):
+    configurations = prove._configurations(parse(["prove", *arguments]))
+    assert {configuration.design for configuration in configurations} == suiting
+
+
+@pytest.mark.slow
+def test_prove_takes_options_and_fused(dintmac):
+    done = dintmac("prove", "fused", "mac", "--format", "int4", "--carry-save", "1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "dintmac: fused has no carry_save; it has depth, lanes, outputs\n"
+    done = dintmac("prove", "fused", "--format", "int4", "--json")
+    (proof,) = json.loads(done.stdout)
+    assert (proof["netlist"], proof["claim"]) == ("fused_int4_fused_d4096_l2_o1", "control")
+    done = dintmac("prove", "mac", "--format", "int4", "--architecture", "digits", "--carry-save=1")
+    assert done.stdout.endswith("mac_int4_digits_d4096_carry_save1: control (PDR, 6 claims)\n")
 
 
 @pytest.mark.slow
@@ -335,7 +364,10 @@ def test_doctor_says_how_to_install_what_is_missing(dintmac):
         (["verilog", "mac", "--architecture", "booth", "-o", "x.v"], "architecture of dINT4 must"),
         (["verilog", "mac", "-o", "."], "output must be a Verilog file"),
         (["verilog", "mac", "-o", "no/such/x.v"], "No such file or directory"),
-        (["prove", "fused"], "design must be one of mac, dot, pe, tile, not 'fused'"),
+        (["prove", "core"], "design must be one of mac, dot, pe, tile, fused, not 'core'"),
+        (["prove", "fused", "--format", "int8"], "format must be INT4 or dINT4, not INT8"),
+        (["prove", "--architecture", "none"], "architecture of INT8 must be one of"),
+        (["prove", "mac", "fused", "--carry-save", "1"], "fused has no carry_save"),
         (["prove", "mac", "--library", "no.lib"], "no.lib"),
         (["simulate", "mac", "--simulator", "spice"], "simulator must be one of"),
         (["simulate", "mac", "--seed", "-1"], "seed must not be negative"),

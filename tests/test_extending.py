@@ -38,9 +38,10 @@ def run(tmp_path):
         points = "\n".join(text for page in pages for text in blocks(page, ""))
         points = re.sub(r'project\.entry-points\."(.*)"', r"\1", points).replace('"', "")
         (metadata / "entry_points.txt").write_text(points, "utf-8")
-        for text in (text for page in pages for text in blocks(page, "python")):
-            name = re.match(r"# (\w+\.py)\n", text)[1]
-            (site / name).write_text(text, "utf-8")
+        for language in ("python", "systemverilog"):
+            for text in (text for page in pages for text in blocks(page, language)):
+                name = re.match(r"(?:#|//) (\w+\.\w+)\n", text)[1]
+                (site / name).write_text(text, "utf-8")
         return subprocess.run(
             [sys.executable, *command],
             cwd=tmp_path,
@@ -112,6 +113,19 @@ def test_a_design_from_outside(run, tmp_path):
     ]
     assert {record["configuration"]["design"] for record in records} == {"product"}
     assert {record["check"]["vectors"] for record in records} == {4096}
+
+
+def test_a_design_that_claims_nothing_is_not_proved(run):
+    program = """\
+from dintmac.cli import main
+from dintmac.hdl.catalog import DESIGNS
+DESIGNS.add("twin", DESIGNS["mac"])
+raise SystemExit(main(["prove", "twin"]))
+"""
+    done = run([], "-c", program)
+    assert (done.returncode, done.stdout) == (2, "")
+    sentence = "twin has no assertions to prove: no entry point of dintmac.claims"
+    assert done.stderr == f"dintmac: {sentence}\n"
 
 
 @pytest.mark.needs("icarus")

@@ -189,6 +189,19 @@ def test_a_simulator_ends_with_its_parent(start, name, tool, number, need):
         wait_for(lambda: not run.processes(), 2)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_symbiyosys_and_what_it_starts_end_with_their_parent(start, number):
+    """It gives each program a process group of its own."""
+    run = start("prove", "tile", "--format", "dint4", "--architecture", "digits")
+    wait_for(lambda: any("verify.programs yosys" in said for said in run.processes().values()))
+    run.process.send_signal(number)
+    if number == signal.SIGINT:
+        run.ends()
+    else:
+        run.process.communicate()
+        wait_for(lambda: not run.processes(), 2)
+
+
 def test_what_is_to_be_ignored_is_ignored(start):
     """As nohup and the background jobs of a shell want it."""
     with ignored(signal.SIGINT):

@@ -104,5 +104,5 @@ def test_commands_have_the_options_that_they_are_written_with(page, folder):
 def test_every_block_with_commands_says_that_it_is_one(page):
     """One without a language would never run; a synopsis names what is left out in capitals."""
     for language, text in fenced(page):
-        assert language in ("python", "sh", "")
+        assert language in ("python", "sh", "systemverilog", "")
         assert language or not re.match(r"(dintmac|pip|python|nox) [^A-Z]*$", text), text

@@ -19,7 +19,7 @@ from dintmac.synth.cache import Cache
 from dintmac.synth.cells import cells_of
 from dintmac.synth.liberty import Library, find_libraries
 from dintmac.synth.netlist import Netlist
-from dintmac.synth.proof import probes_of, prove_netlist
+from dintmac.synth.proof import prove_mapped
 from dintmac.synth.synthesis import synthesize
 
 
@@ -104,10 +104,7 @@ def proofs_of(ge_cells):
     """``proofs_of(configuration, mapped)``: all proofs of a mapped design."""
 
     def run(configuration, mapped):
-        modules = {**ge_cells.models, **mapped.modules}
-        gates, probes = ge_cells.clock_gates, probes_of(configuration)
-        netlist = Netlist(modules, mapped.top, clock_gates=gates, probes=probes)
-        return list(prove_netlist(netlist, configuration))
+        return list(prove_mapped(mapped, ge_cells, configuration))
 
     return run
 

@@ -1,5 +1,6 @@
 """The gate-level simulator on netlists made by hand."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -232,3 +233,31 @@ def test_refuses_unknown_ports_and_elements_that_do_not_fit():
 def test_a_register_has_no_truth_table():
     with pytest.raises(NetlistError):
         truth_tables(module(CLOCKED, {"q": (4,)}, FLIP_FLOP))
+
+
+def probed(top, **probes):
+    return Netlist({"top": top}, "top", probes=probes)
+
+
+def test_verilog_shows_registers_and_probes():
+    inverter = ("$_NOT_", {"A": 3, "Y": 5})
+    top = module(CLOCKED, {"q": (4,)}, ("$_DFF_P_", {"C": 2, "D": 5, "Q": 4}), inverter)
+    top = dataclasses.replace(top, names={5: "inner[0]", 4: "inner[1]"})
+    netlist = probed(top, probe=["inner"])
+    assert netlist.inputs == {"d": 1}
+    assert netlist.outputs == {"q": 1, "probe": 2}
+    assert netlist.flip_flops == 1
+    assert "assign registers_next[0] = " in netlist.verilog("netlist")
+
+
+def test_a_probe_must_be_there():
+    top = module(CLOCKED, {"q": (4,)}, FLIP_FLOP)
+    with pytest.raises(NetlistError, match="probe must be the name of a net, not 'nothing'"):
+        probed(top, probe=["nothing"])
+
+
+@pytest.mark.parametrize(("level", "bit", "active"), [("P", 5, "n"), ("N", "1", "M ^ M")])
+def test_verilog_shows_asynchronous_resets(level, bit, active):
+    reset = (f"$_DFF_P{level}0_", {"C": 2, "D": 3, "Q": 4, "R": bit})
+    netlist = probed(module({**CLOCKED, "r": (5,)}, {"q": (4,)}, reset))
+    assert f"assign resets[0] = ({active}" in netlist.verilog("netlist")

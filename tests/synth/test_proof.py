@@ -9,9 +9,10 @@ import pytest
 from dintmac.golden.formats import DINT4, INT4, INT8, parse
 from dintmac.hdl.architectures import architectures_of
 from dintmac.hdl.configuration import Configuration
-from dintmac.synth.logic import Graph, ProofError, SolverError, add, constant, product
-from dintmac.synth.netlist import Netlist, NetlistError, Simulation
-from dintmac.synth.proof import probes_of, prove
+from dintmac.synth.check import CheckError, check
+from dintmac.synth.logic import Graph, ProofError, SolverError, add, product
+from dintmac.synth.netlist import Simulation
+from dintmac.synth.proof import prove
 
 #: Narrow partial sums; what is left of the adders is proved all the same.
 DEPTH = 4
@@ -37,6 +38,7 @@ def test_lanes_and_outputs_are_proved_one_by_one_whatever_the_others_do(mapped, 
     ] + ["control"]
 
 
+@pytest.mark.slow
 def test_two_lanes_that_share_partial_products_are_proved_together(mapped, proofs_of):
     proofs = proofs_of(*mapped("dot", "int3", "pair", lanes=2, depth=DEPTH))
     assert proofs[1].claim == "lanes 0, 1"
@@ -44,10 +46,30 @@ def test_two_lanes_that_share_partial_products_are_proved_together(mapped, proof
 
 
 @pytest.mark.parametrize("architecture", [a.name for a in architectures_of(INT8)])
+@pytest.mark.slow
 def test_all_products_of_every_int8_architecture_are_simulated(mapped, proofs_of, architecture):
     proofs = proofs_of(*mapped("pe", "int8", architecture, lanes=2, outputs=1, depth=DEPTH))
     methods = {proof.claim: proof.method for proof in proofs}
     assert methods["lane 0"] == methods["lane 1"] == "exhaustive, 65,536 products"
+
+
+@pytest.mark.parametrize(
+    ("design", "options"),
+    [
+        ("dot", {"operand_register": 1, "tree_register": 2, "fast_adder": 1}),
+        ("pe", {"operand_register": 1, "tree_register": 2}),
+        ("pe", {"operand_register": 1, "double_buffered": 0}),
+    ],
+)
+def test_sums_are_exact_with_options(mapped, proofs_of, design, options):
+    sizes = {"lanes": 1, "depth": DEPTH} | ({"outputs": 1} if design == "pe" else {})
+    claims = [p.claim for p in proofs_of(*mapped(design, "dint4", **sizes, **options))]
+    assert claims == ["what comes in", "lane 0", "zeros", "control"]
+
+
+def test_of_a_sum_in_two_rows_the_control_logic_is_proved(mapped, proofs_of):
+    proofs = proofs_of(*mapped("mac", "dint4", depth=DEPTH, carry_save=1))
+    assert [proof.claim for proof in proofs] == ["control"]
 
 
 def test_a_design_is_mapped_and_proved(ge, store):
@@ -98,44 +120,44 @@ def test_faults_in_products_and_adders_are_found_and_simulation_agrees(
         assert simulated_sum(netlist_of(faulty), *arguments) == int(got), what
 
 
+@pytest.mark.parametrize(("design", "part"), [("mac", "mac_mac"), ("pe", "processing_element")])
+@pytest.mark.slow
+def test_faults_in_control_logic_are_found_and_simulation_agrees(
+    mapped, proofs_of, netlist_of, gate_faults, design, part
+):
+    sizes = {"lanes": 1, "outputs": 2} if design == "pe" else {}
+    configuration, right = mapped(design, "int8", depth=DEPTH, **sizes)
+    for what, faulty in gate_faults(right, part, 6):
+        with pytest.raises(ProofError):
+            pytest.fail(f"not found: {what}: {proofs_of(configuration, faulty)}")
+        with pytest.raises(CheckError):
+            pytest.fail(f"no fault: {what}: {check(netlist_of(faulty), configuration)}")
+
+
 # Messages
-
-
-def test_what_cannot_be_proved_is_refused():
-    with pytest.raises(ValueError, match="design must be one of mac, dot, pe, tile, not 'fused'"):
-        probes_of(Configuration("fused", DINT4))
-    configuration = Configuration("pe", DINT4, "", {"fast_adder": 1})
-    with pytest.raises(ValueError, match="pe must have its default fast_adder to be proved"):
-        probes_of(configuration)
-
-
-def test_a_probe_must_be_there(mapped, ge_cells):
-    _, netlist = mapped("mac", "dint4", depth=DEPTH)
-    modules = {**ge_cells.models, **netlist.modules}
-    with pytest.raises(NetlistError, match="probe must be the name of a net, not 'nothing'"):
-        Netlist(modules, netlist.top, clock_gates=ge_cells.clock_gates, probes=["nothing"])
 
 
 def test_without_a_solver_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pysat.solvers", None)
     graph = Graph()
     with pytest.raises(SolverError, match="install it with: pip install 'dintmac\\[proof\\]'"):
-        graph.solve([graph.one])
+        graph.distinguish([graph.one], [0])
 
 
 # Logic
 
 
 def test_the_graph_computes_as_integers_do():
-    """A solver that must find sum and product of numbers that are given."""
+    """Where the solver finds another sum, it is the one of the numbers that it says."""
     graph = Graph()
-    a, b, wanted = (graph.inputs(8) for _ in range(3))
+    a, b, other = (graph.inputs(8) for _ in range(3))
     total = add(product(-5, a, 8, graph.one), b)
-    given = zip([*a, *b], [*constant(77, 8, 1), *constant(200, 8, 1)], strict=True)
-    facts = [bit if value else bit ^ graph.one for bit, value in given]
-    equal = [x ^ y ^ graph.one for x, y in zip(total, wanted, strict=True)]
-    values = graph.solve([*facts, *equal]).values(wanted)
-    assert sum(bit << i for i, bit in enumerate(values)) == (200 - 5 * 77) % 256
+    model = graph.distinguish(total, other)
+    x, y, found = (
+        sum(bit << i for i, bit in enumerate(model.values(number))) for number in (a, b, total)
+    )
+    assert found == (y - 5 * x) % 256
+    assert graph.distinguish(total, add(b, product(-5, a, 8, graph.one))) is None
 
 
 def test_numbers_that_differ_are_told_apart():

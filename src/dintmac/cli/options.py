@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from dintmac.cli import say
@@ -17,10 +17,12 @@ __all__ = [
     "LIBRARY_HELP",
     "add_configuration",
     "add_dont_use",
+    "add_parameters",
     "configuration_of",
     "design_help",
     "format_help",
     "libraries_of",
+    "parameters_of",
 ]
 
 LIBRARY_HELP = (
@@ -71,7 +73,6 @@ def libraries_of(names: Sequence[str] | None, options: argparse.Namespace) -> li
 def add_configuration(verb: argparse.ArgumentParser) -> None:
     """A design with all that fixes its hardware."""
     from dintmac.hdl.architectures import ARCHITECTURES
-    from dintmac.hdl.catalog import DESIGNS
     from dintmac.hdl.parameters import PARAMETERS
 
     verb.add_argument("design", metavar="DESIGN", help=design_help())
@@ -86,24 +87,38 @@ def add_configuration(verb: argparse.ArgumentParser) -> None:
         help=f"how products are made: {', '.join(ARCHITECTURES)} (the first that suits the format "
         "if not given)",
     )
-    for name, parameter in PARAMETERS.items():
+    add_parameters(verb, PARAMETERS)
+
+
+def add_parameters(verb: argparse.ArgumentParser, names: Iterable[str]) -> None:
+    """Parameters of designs, with the default of each design."""
+    from dintmac.hdl.catalog import DESIGNS
+    from dintmac.hdl.parameters import PARAMETERS
+
+    for name in names:
         defaults = {design: d.defaults[name] for design, d in DESIGNS.items() if name in d.defaults}
         said = ", ".join(f"{design} {default}" for design, default in defaults.items())
         verb.add_argument(
             f"--{name.replace('_', '-')}",
             type=int,
             metavar="N",
-            help=f"{parameter.summary} (default: {said})",
+            help=f"{PARAMETERS[name].summary} (default: {said})",
         )
+
+
+def parameters_of(options: argparse.Namespace) -> dict[str, int]:
+    """The parameters of designs that are given."""
+    from dintmac.hdl.parameters import PARAMETERS
+
+    values = {name: getattr(options, name, None) for name in PARAMETERS}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def configuration_of(options: argparse.Namespace, format: Format | None = None) -> Configuration:
     """The configuration of the options; ``format`` overrides theirs."""
     from dintmac.golden.formats import parse
     from dintmac.hdl.configuration import Configuration
-    from dintmac.hdl.parameters import PARAMETERS
 
     chosen = format or parse(options.format or "dint4")
-    values = {name: getattr(options, name) for name in PARAMETERS}
-    given = {name: value for name, value in values.items() if value is not None}
-    return Configuration(options.design, chosen, options.architecture or "", given)
+    parameters = parameters_of(options)
+    return Configuration(options.design, chosen, options.architecture or "", parameters)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from dintmac.cli import EXIT_FAILED, say
 from dintmac.cli.console import print_json
-from dintmac.cli.options import LIBRARY_HELP, add_dont_use, libraries_of
+from dintmac.cli.options import (
+    LIBRARY_HELP,
+    add_dont_use,
+    add_parameters,
+    libraries_of,
+    parameters_of,
+)
 
 if TYPE_CHECKING:
     from dintmac.golden.formats import Format
@@ -17,19 +23,26 @@ if TYPE_CHECKING:
     from dintmac.synth.proof import Proof
 
 
+#: What is proved if no format is named.
+_FORMATS = ("int8", "int4", "dint4")
+
 SUMMARY = (
-    "map designs to cells and prove the netlists: products and sums of 4-bit weights and the "
-    "control logic by a SAT solver, products of wider weights one by one"
+    "map designs to cells and prove the netlists: products and sums of 4-bit weights by a SAT "
+    "solver, products of wider weights one by one, the control logic by SymbiYosys"
 )
 
 
 def add_options(verb: argparse.ArgumentParser) -> None:
     """Add the options."""
+    from dintmac.hdl.catalog import DESIGNS
+    from dintmac.hdl.parameters import Stages
+
     verb.add_argument(
         "design",
         nargs="*",
         metavar="DESIGN",
-        help="mac, dot, pe or tile (all of them if not given); of a tile the control logic alone",
+        help=f"{', '.join(DESIGNS)} (all that suit if not given); of tile and fused, "
+        "and with --carry-save, the control logic alone",
     )
     verb.add_argument(
         "--format",
@@ -44,7 +57,8 @@ def add_options(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--library", default="ge", metavar="NAME|PATH", help=LIBRARY_HELP)
     add_dont_use(verb)
-    verb.add_argument("--lanes", type=int, default=2, metavar="N", help="lanes of dot, pe and tile")
+    verb.add_argument("--lanes", type=int, default=2, metavar="N", help="lanes of all but mac")
+    add_parameters(verb, vars(Stages()))
     verb.add_argument("--json", action="store_true", help="print the proofs as JSON")
 
 
@@ -91,28 +105,43 @@ def _prove(configuration: Configuration, library: Library) -> tuple[list[Proof],
 
 
 def _configurations(options: argparse.Namespace) -> list[Configuration]:
-    """Small designs of one output, with the lanes that are asked for."""
+    """Small designs of one output, with the lanes and stages that are asked for.
+
+    What is named must suit; of designs and formats that are not named, those that do are taken.
+    """
     from dintmac.golden.formats import parse
     from dintmac.hdl.catalog import DESIGNS
     from dintmac.hdl.configuration import Configuration
-    from dintmac.synth.properties import PROPERTIES
+    from dintmac.synth.verify.control import CLAIMS, claims_of
 
-    def sizes(design: str) -> dict[str, int]:
-        if design not in PROPERTIES:
-            raise ValueError(f"design must be one of {', '.join(PROPERTIES)}, not {design!r}")
+    stages = {name: value for name, value in parameters_of(options).items() if name != "lanes"}
+    every_format = [parse(name) for name in options.format or _FORMATS]
+
+    def parameters(design: str) -> dict[str, int]:
         given = {"lanes": options.lanes, "outputs": 1}
-        return {name: given[name] for name in DESIGNS[design].sizes if name in given}
+        sizes = DESIGNS.find(design).sizes
+        claims_of(design)
+        return {name: given[name] for name in sizes if name in given} | stages
 
     def architectures(design: str, format: Format) -> list[str]:
-        if options.architecture:
-            return [options.architecture]
-        return [a.name for a in DESIGNS[design].architectures_of(format)]
+        built = DESIGNS[design].built_architectures(format)
+        every = [a.name for a in DESIGNS[design].architectures_of(format)]
+        return [a for a in (built if stages else every) if options.architecture in (None, a)]
 
+    def suiting(design: str) -> list[Format]:
+        has_stages = stages.keys() <= set(DESIGNS.find(design).stages)
+        return [f for f in every_format if has_stages and architectures(design, f)]
+
+    def formats(design: str) -> list[Format]:
+        all_named = options.design and options.format
+        return every_format if all_named else suiting(design) or every_format
+
+    designs = options.design or [d for d in CLAIMS if suiting(d)] or CLAIMS
     # What is wrong is said before anything is mapped.
     return [
         Configuration(design, format, architecture, chosen)
-        for design in options.design or PROPERTIES
-        for chosen in [sizes(design)]
-        for format in map(parse, options.format or ("int8", "int4", "dint4"))
-        for architecture in architectures(design, format)
+        for design in designs
+        for chosen in [parameters(design)]
+        for format in formats(design)
+        for architecture in architectures(design, format) or [options.architecture or ""]
     ]
