@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import Architecture, architecture_for
+from dintmac.hdl.behaviour import Behaviour
 from dintmac.hdl.catalog import DESIGNS
 from dintmac.hdl.parameters import PARAMETERS, Sizes, Stages
 from dintmac.hdl.weight_table import WeightTable
@@ -272,3 +273,7 @@ class Configuration:
     def create(self) -> Any:
         """A new component."""
         return DESIGNS[self.design].component(self)
+
+    def behaviour(self, copies: int) -> Behaviour:
+        """What so many copies of it do, cycle by cycle."""
+        return DESIGNS[self.design].behaviour(self, copies)

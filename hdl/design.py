@@ -11,6 +11,7 @@ from amaranth.lib import wiring
 
 from dintmac.golden.formats import Format
 from dintmac.hdl.architectures import ARCHITECTURES, Architecture, architectures_of
+from dintmac.hdl.behaviour import Behaviour
 from dintmac.hdl.parameters import PARAMETERS
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Design:
         What it is, in a few words.
     component : type of Component
         Takes a :class:`Configuration`. The first line of its documentation says what it does.
+    behaviour : type of Behaviour
+        What it does, copy by copy and cycle by cycle.
     latency : function
         Of a :class:`Configuration`, in cycles. The first line of its documentation says from what
         to what.
@@ -46,6 +49,7 @@ class Design:
 
     summary: str
     component: type[wiring.Component]
+    behaviour: type[Behaviour]
     latency: Callable[[Configuration], int]
     sizes: Mapping[str, int]
     stages: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from dintmac.hdl.architectures import ARCHITECTURES
+from dintmac.hdl.behaviour import DotProductBehaviour
 from dintmac.hdl.bit_heap import BitHeap
 from dintmac.hdl.design import Design
 from dintmac.hdl.hierarchy import Component, place
@@ -160,4 +161,6 @@ def latency(configuration: Configuration) -> int:
 
 STAGES = ("operand_register", "tree_register", "fast_adder", "carry_save")
 
-DESIGN = Design("dot product", DotProduct, latency, {"depth": 4096, "lanes": 16}, STAGES)
+DESIGN = Design(
+    "dot product", DotProduct, DotProductBehaviour, latency, {"depth": 4096, "lanes": 16}, STAGES
+)

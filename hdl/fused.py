@@ -13,6 +13,7 @@ from dintmac.golden.formats import Format
 from dintmac.hdl import pe
 from dintmac.hdl.architectures import fused
 from dintmac.hdl.architectures.folded import DIGITS_FOLDED
+from dintmac.hdl.behaviour import ElementBehaviour
 from dintmac.hdl.bit_heap import BitHeap
 from dintmac.hdl.design import Design
 from dintmac.hdl.hierarchy import Component, Part, place
@@ -293,6 +294,7 @@ def _check(configuration: Configuration) -> None:
 DESIGN = Design(
     "processing element for 4-bit and for INT8 weights",
     FusedProcessingElement,
+    ElementBehaviour,
     pe.latency,
     {"depth": 4096, "lanes": 32, "outputs": 4},
     architectures={fused.FUSED.name: fused.FUSED},

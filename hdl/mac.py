@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dintmac.hdl.behaviour import DotProductBehaviour
 from dintmac.hdl.design import Design
 from dintmac.hdl.dot_product import STAGES, DotProduct, latency
 
@@ -15,4 +16,6 @@ class Mac(DotProduct):
     """
 
 
-DESIGN = Design("multiply-accumulate unit", Mac, latency, {"depth": 4096}, STAGES)
+DESIGN = Design(
+    "multiply-accumulate unit", Mac, DotProductBehaviour, latency, {"depth": 4096}, STAGES
+)

@@ -10,6 +10,7 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from dintmac.hdl.architectures import ARCHITECTURES
+from dintmac.hdl.behaviour import ElementBehaviour
 from dintmac.hdl.design import Design
 from dintmac.hdl.hierarchy import Component, place
 from dintmac.hdl.inner_product import InnerProduct, weights_layout
@@ -174,6 +175,7 @@ STAGES = ("operand_register", "tree_register", "fast_adder", "double_buffered")
 DESIGN = Design(
     "weight-stationary processing element",
     ProcessingElement,
+    ElementBehaviour,
     latency,
     {"depth": 4096, "lanes": 16, "outputs": 4},
     STAGES,

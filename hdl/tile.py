@@ -10,6 +10,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from dintmac.hdl import pe
+from dintmac.hdl.behaviour import TileBehaviour
 from dintmac.hdl.design import Design
 from dintmac.hdl.hierarchy import Component, place
 from dintmac.hdl.inner_product import weights_layout
@@ -243,6 +244,7 @@ def latency(configuration: Configuration) -> int:
 DESIGN = Design(
     "systolic tile of processing elements",
     WeightStationaryTile,
+    TileBehaviour,
     latency,
     {"depth": 4096, "lanes": 4, "outputs": 2, "rows": 2, "columns": 2},
     pe.STAGES,

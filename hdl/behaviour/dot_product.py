@@ -1,0 +1,74 @@
+"""The dot product that accumulates, and the MAC, which is one of a single lane."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dintmac.golden.arithmetic import Overflow, narrow
+from dintmac.hdl.behaviour.behaviour import (
+    Behaviour,
+    Flags,
+    Inputs,
+    Output,
+    described,
+    flags,
+    shifted,
+)
+
+if TYPE_CHECKING:
+    from dintmac.hdl.configuration import Configuration
+
+__all__ = ["DotProductBehaviour"]
+
+
+class DotProductBehaviour(Behaviour):
+    """Sums from ``first`` to ``last``, ``latency`` cycles after the transfer with ``last``."""
+
+    def __init__(self, configuration: Configuration, copies: int) -> None:
+        super().__init__(configuration, copies)
+        stages, lanes = configuration.latency, configuration.sizes.lanes
+        self._total = np.zeros(copies, dtype=np.int64)
+        self._known = np.zeros(copies, dtype=bool)
+        self._ends = np.zeros((stages, copies), dtype=bool)
+        self._sums = np.zeros((stages, copies), dtype=np.int64)
+        self._sums_known = np.zeros((stages, copies), dtype=bool)
+        #: Activations and codes of the transfers under way.
+        self._operands = np.zeros((stages, copies, 2, lanes), dtype=np.int64)
+
+    def _advance(self, inputs: Inputs) -> Flags:
+        return ~self._ends[-1] | flags(inputs["o_ready"])
+
+    def outputs(self, inputs: Inputs) -> dict[str, Output]:
+        always, valid = np.ones(self.copies, dtype=bool), self._ends[-1]
+        return {
+            "i_ready": Output(self._advance(inputs), always),
+            "o_valid": Output(valid, always),
+            "o_sum": Output(self._sums[-1], valid & self._sums_known[-1]),
+        }
+
+    def tick(self, inputs: Inputs) -> None:
+        advance, reset = self._advance(inputs), flags(inputs["rst"])
+        self.sums += int((advance & self._ends[-1] & self._sums_known[-1]).sum())
+        taken = advance & flags(inputs["i_valid"])
+        first, last = flags(inputs["i_first"]), flags(inputs["i_last"])
+        activations = inputs["i_activations"].astype(np.int64)
+        codes = self.configuration.decode(inputs["i_weights"].astype(np.uint8))
+        products = (activations * self.configuration.format.to_units(codes)).sum(axis=1)
+        total = np.where(first, 0, self._total) + products + self.configuration.correction(codes)
+        # Sums of products fit; what a correction adds to them may wrap.
+        total = narrow(total, self.configuration.width, Overflow.WRAP)
+        self._total = np.where(taken, total, self._total)
+        # What a reset leaves in the accumulator is not said.
+        self._known = np.where(taken, first | self._known, self._known) & ~reset
+        self._ends = shifted(self._ends, taken & last, advance) & ~reset
+        self._sums = shifted(self._sums, self._total, advance)
+        self._sums_known = shifted(self._sums_known, self._known, advance)
+        operands = np.stack([activations, codes], axis=1)
+        self._operands = shifted(self._operands, operands, advance)
+
+    def explain(self, copy: int) -> str:
+        """Operands of the last transfer of the sum."""
+        activations, codes = self._operands[-1, copy]
+        return described(self.configuration.format, activations, codes)
