@@ -1,142 +1,111 @@
-"""Compares, in order, what a design gives with what its model expects."""
+"""Compares, cycle by cycle, what a design gives with what its behaviour says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
-
 import numpy as np
-from numpy.typing import NDArray
 
-from dintmac.hdl.ports import Port
-from dintmac.sim.streams import CheckError, Payload, Transfer
+from dintmac.hdl.configuration import Configuration
+from dintmac.sim.handle import RESET, Handle
+from dintmac.sim.streams import CheckError, Transfer
 from dintmac.sim.vectors import unpack
 
-__all__ = ["Expected", "Model", "Scoreboard"]
+__all__ = ["Scoreboard"]
 
-#: Outputs that are compared at once; decoding them together is what makes it fast.
+#: Cycles that are compared at once; decoding them together is what makes it fast.
 _BATCH = 4096
 
 
-@dataclass(frozen=True)
-class Expected:
-    """Outputs that a model expects.
-
-    Attributes
-    ----------
-    values : integer array, shape ``(T, *shape of the output)``
-    explain : function of an index of ``values``
-        The operands of that output, in hex and decoded.
-    """
-
-    values: NDArray[Any]
-    explain: Callable[[int], str]
-
-
-class Model(Protocol):
-    """What a design is to do, in terms of transfers."""
-
-    def observe(self, stream: str, payload: Payload) -> int:
-        """Take an input; how many outputs it completes."""
-
-    def expect(self, count: int) -> Expected:
-        """The next ``count`` outputs, from the inputs observed so far."""
-
-    def reset(self) -> None:
-        """Forget unfinished work."""
-
-
 class Scoreboard:
-    """An in-order scoreboard for one output stream; the model sees what the input monitors see.
+    """Every known output in every cycle, and the results that inputs owe.
+
+    It begins with the cycle after a reset.
 
     Parameters
     ----------
-    model : Model
-    port : Port
-        The output that is compared.
-    field : str
-        Its field in the payloads of the output stream.
+    handle : Handle
+    configuration : Configuration
 
     Attributes
     ----------
-    compared : int
-        Outputs that were compared and are right.
-    outputs : list of Transfer
-        All outputs since the last reset.
     inputs : list of int
-        Cycles of the inputs that completed an output, since the last reset.
+        Cycles of the inputs that owe a result, since the last reset.
+    outputs : list of Transfer
+        All results since the last reset.
     """
 
-    def __init__(self, model: Model, port: Port, field: str) -> None:
-        self.compared = 0
-        self._model = model
-        self._port = port
-        self._field = field
-        self._forget()
+    def __init__(self, handle: Handle, configuration: Configuration) -> None:
+        self._handle = handle
+        self._behaviour = configuration.behaviour(1)
+        self._words: dict[str, list[int]] = {port: [] for port in handle.ports}
+        self._resets: list[int] = []
+        self._begins = handle.cycle
+        self.forget()
 
-    def _forget(self) -> None:
-        self.outputs: list[Transfer] = []
+    def forget(self) -> None:
+        """Forget what is owed: a reset has ended it."""
         self.inputs: list[int] = []
-        self._next = 0
+        self.outputs: list[Transfer] = []
+
+    @property
+    def compared(self) -> int:
+        """Sums that were compared and are right."""
+        return self._behaviour.sums
 
     @property
     def outstanding(self) -> int:
-        """Outputs that the inputs so far still owe."""
+        """Results that the inputs so far still owe."""
         return len(self.inputs) - len(self.outputs)
 
-    def observe(self, stream: str, transfer: Transfer) -> None:
-        """Take an input from its monitor."""
-        completed = self._model.observe(stream, transfer.payload)
-        self.inputs.extend([transfer.cycle] * completed)
+    def owe(self, transfer: Transfer) -> None:
+        """Take an input that owes a result."""
+        self.inputs.append(transfer.cycle)
 
     def receive(self, transfer: Transfer) -> None:
-        """Take an output from its monitor.
+        """Take a result."""
+        self.outputs.append(transfer)
+
+    def sample(self, *, reset: bool = False) -> None:
+        """Keep the ports of this cycle, and compare if there are many.
 
         Raises
         ------
         CheckError
-            If no input owes it, or if an output of the batch that it ends is wrong.
+            As :meth:`compare`.
         """
-        if self.outstanding == 0:
-            value = transfer.payload[self._field]
-            raise CheckError(
-                f"{self._port.name} {value:#x} in cycle {transfer.cycle} belongs to no input"
-            )
-        self.outputs.append(transfer)
-        if len(self.outputs) - self._next >= _BATCH:
+        for port, words in self._words.items():
+            words.append(self._handle.get(port))
+        self._resets.append(int(reset))
+        if len(self._resets) >= _BATCH:
             self.compare()
 
     def compare(self) -> None:
-        """Compare what was received since the last comparison.
+        """Compare the cycles since the last comparison.
 
         Raises
         ------
         CheckError
-            With the operands of the first wrong output.
+            At the first output that differs, with the operands of the sum that is given then.
         """
-        received = self.outputs[self._next :]
-        self._next = len(self.outputs)
-        if not received:
-            return
-        expected = self._model.expect(len(received))
-        actual = unpack([transfer.payload[self._field] for transfer in received], self._port)
-        wrong = np.flatnonzero((actual != expected.values).reshape(len(received), -1).any(axis=1))
-        if wrong.size:
-            index = int(wrong[0])
-            raise CheckError(
-                f"output {self.compared + index}, in cycle {received[index].cycle}: "
-                f"{self._port.name} is {received[index].payload[self._field]:#x} = "
-                f"{actual[index].tolist()}, not {expected.values[index].tolist()}, "
-                f"for {expected.explain(index)}"
-            )
-        self.compared += len(received)
-
-    def reset(self) -> None:
-        """Compare what came out and forget what will not come any more."""
-        self.compare()
-        self._model.reset()
-        self._forget()
+        count = len(self._resets)
+        values = {
+            port: unpack(words, self._handle.ports[port]).reshape(count, -1)
+            for port, words in self._words.items()
+        }
+        values[RESET] = np.array(self._resets).reshape(-1, 1)
+        for cycle in range(count):
+            now = {port: rows[cycle : cycle + 1] for port, rows in values.items()}
+            for port, (expected, known) in self._behaviour.outputs(now).items():
+                if known[0] and (expected.reshape(-1) != now[port][0]).any():
+                    raise CheckError(
+                        f"{port} must be {expected.reshape(-1).astype(int).tolist()}, "
+                        f"not {now[port][0].tolist()}, in cycle {self._begins + cycle}, "
+                        f"for {self._behaviour.explain(0)}"
+                    )
+            self._behaviour.tick(now)
+        self._begins += count
+        self._resets.clear()
+        for words in self._words.values():
+            words.clear()
 
     def finish(self) -> None:
         """Compare the rest.
@@ -144,10 +113,10 @@ class Scoreboard:
         Raises
         ------
         CheckError
-            If an output is wrong or missing, or if none was ever compared.
+            If an output is wrong, a result is missing, or none was ever compared.
         """
         self.compare()
         if self.outstanding:
-            raise CheckError(f"{self.outstanding} outputs of {self._port.name} are missing")
+            raise CheckError(f"{self.outstanding} results are missing")
         if self.compared == 0:
-            raise CheckError(f"no output of {self._port.name} was compared")
+            raise CheckError("no sum was compared")

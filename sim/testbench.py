@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dintmac.hdl.configuration import Configuration
 from dintmac.sim.handle import RESET, Handle
-from dintmac.sim.scoreboard import Model, Scoreboard
+from dintmac.sim.scoreboard import Scoreboard
 from dintmac.sim.streams import (
     CheckError,
     Payload,
@@ -19,6 +19,7 @@ from dintmac.sim.streams import (
     StreamDriver,
     StreamMonitor,
     StreamSink,
+    Transfer,
 )
 from dintmac.sim.vectors import pack, unpack
 
@@ -55,6 +56,8 @@ class Testbench:
     ----------
     latency : int
         Cycles, as the design documents it.
+    scoreboard : Scoreboard
+        Sees every cycle.
     valid_outputs : list of str
         Ports that must be low after a reset.
     """
@@ -69,7 +72,8 @@ class Testbench:
         self.format = configuration.format
         self.latency: int = configuration.latency
         self.rng = rng
-        self.scoreboards: list[Scoreboard] = []
+        self.scoreboard = Scoreboard(handle, configuration)
+        self._begun = False
         self._drivers: list[_Driver] = []
         self._samplers: list[_Sampler] = []
         self.valid_outputs: list[str] = []
@@ -82,28 +86,27 @@ class Testbench:
         """Let a monitor or a checker see every cycle."""
         self._samplers.append(sampler)
 
-    def add_scoreboard(self, model: Model, port: str, field: str) -> Scoreboard:
-        """A scoreboard that must be empty at the end."""
-        scoreboard = Scoreboard(model, self.handle.ports[port], field)
-        self.scoreboards.append(scoreboard)
-        return scoreboard
-
-    def add_input(self, name: str, scoreboard: Scoreboard) -> StreamDriver:
-        """Drive, check and monitor an input stream; the scoreboard's model sees its transfers."""
+    def add_input(self, name: str, owes: Callable[[Payload], Any]) -> StreamDriver:
+        """Drive, check and monitor an input stream, of which some transfers owe a result."""
         stream = Stream.of(self.handle, name)
+
+        def take(transfer: Transfer) -> None:
+            if owes(transfer.payload):
+                self.scoreboard.owe(transfer)
+
         driver = StreamDriver(self.handle, stream)
         self.add_driver(driver)
         self.add_sampler(ProtocolChecker(self.handle, stream))
-        self.add_sampler(StreamMonitor(self.handle, stream, lambda t: scoreboard.observe(name, t)))
+        self.add_sampler(StreamMonitor(self.handle, stream, take))
         return driver
 
-    def add_output(self, name: str, scoreboard: Scoreboard) -> StreamSink:
-        """Take, check and monitor an output stream; the scoreboard receives its transfers."""
+    def add_output(self, name: str) -> StreamSink:
+        """Take, check and monitor the stream of results."""
         stream = Stream.of(self.handle, name)
         sink = StreamSink(self.handle, stream)
         self.add_driver(sink)
         self.add_sampler(ProtocolChecker(self.handle, stream))
-        self.add_sampler(StreamMonitor(self.handle, stream, scoreboard.receive))
+        self.add_sampler(StreamMonitor(self.handle, stream, self.scoreboard.receive))
         self.valid_outputs.append(stream.valid)
         return sink
 
@@ -129,21 +132,28 @@ class Testbench:
         CheckError
             If an output is valid afterwards.
         """
+        if not self._begun:
+            for name, port in self.handle.ports.items():
+                if port.direction == "input":
+                    self.handle.set(name, 0)
         for driver in self._drivers:
             driver.reset()
         self.handle.set(RESET, 1)
         await self.handle.settle()
+        if self._begun:
+            self.scoreboard.sample(reset=True)
         await self.handle.tick()
+        self._begun = True
         self.handle.set(RESET, 0)
         await self.handle.settle()
-        for port in self.valid_outputs:
-            if self.handle.get(port):
-                raise CheckError(f"{port} is high after a reset")
+        for valid in self.valid_outputs:
+            if self.handle.get(valid):
+                raise CheckError(f"{valid} is high after a reset")
+        self.scoreboard.sample()
         await self.handle.tick()
         for sampler in self._samplers:
             sampler.reset()
-        for scoreboard in self.scoreboards:
-            scoreboard.reset()
+        self.scoreboard.forget()
 
     async def run(self, cycles: int) -> None:
         """Run a number of cycles."""
@@ -151,6 +161,7 @@ class Testbench:
             for driver in self._drivers:
                 driver.drive()
             await self.handle.settle()
+            self.scoreboard.sample()
             for sampler in self._samplers:
                 sampler.sample()
             for driver in self._drivers:
@@ -169,8 +180,7 @@ class Testbench:
         while not condition():
             if self.handle.cycle - start >= timeout:
                 # A wrong output says more than one that is missing.
-                for scoreboard in self.scoreboards:
-                    scoreboard.compare()
+                self.scoreboard.compare()
                 raise CheckError(f"not finished after {timeout} cycles; {self._state()}")
             await self.run(1)
 
@@ -187,22 +197,18 @@ class Testbench:
         await self.run(self.latency + 2)
 
     async def finish(self, *, timeout: int) -> None:
-        """Drain and end the test: the scoreboards are empty and have compared something.
+        """Drain and end the test: all results have come, and something was compared.
 
         Raises
         ------
         CheckError
         """
         await self.drain(timeout=timeout)
-        for scoreboard in self.scoreboards:
-            scoreboard.finish()
+        self.scoreboard.finish()
 
     def _is_drained(self) -> bool:
-        return all(driver.idle for driver in self._drivers) and not any(
-            scoreboard.outstanding for scoreboard in self.scoreboards
-        )
+        return all(driver.idle for driver in self._drivers) and not self.scoreboard.outstanding
 
     def _state(self) -> str:
-        owed = sum(scoreboard.outstanding for scoreboard in self.scoreboards)
         busy = sum(not driver.idle for driver in self._drivers)
-        return f"{owed} outputs are missing and {busy} drivers are busy"
+        return f"{self.scoreboard.outstanding} results are missing and {busy} drivers are busy"

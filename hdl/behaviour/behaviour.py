@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +15,7 @@ from dintmac.golden.formats import Format
 if TYPE_CHECKING:
     from dintmac.hdl.configuration import Configuration
 
-__all__ = ["Behaviour", "Flags", "Inputs", "Integers", "Output", "described", "flags", "shifted"]
+__all__ = ["Behaviour", "Flags", "Inputs", "Integers", "Output", "Pipeline", "described", "flags"]
 
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.integer[Any]]
@@ -74,10 +75,45 @@ def flags(values: NDArray[Any]) -> Flags:
     return values.reshape(-1) != 0
 
 
-def shifted(stages: NDArray[Any], entering: NDArray[Any], moves: Flags) -> NDArray[Any]:
-    """A pipeline, shape (stages, copies, …), one step later in the copies in which it moves."""
-    after = np.concatenate([entering[np.newaxis], stages[:-1]])
-    return np.where(moves.reshape(-1, *[1] * (stages.ndim - 2)), after, stages)
+class Pipeline:
+    """Numbers that move from stage to stage together, in all copies or in some.
+
+    Parameters
+    ----------
+    stages, copies : int
+    **widths : int
+        How many numbers of each name a stage holds.
+    """
+
+    def __init__(self, stages: int, copies: int, **widths: int) -> None:
+        ends = list(itertools.accumulate(widths.values()))
+        named = zip(widths.items(), ends, strict=True)
+        self._places = {name: slice(end - width, end) for (name, width), end in named}
+        self._held = np.zeros((stages, copies, ends[-1]), dtype=np.int64)
+
+    def __getitem__(self, name: str) -> NDArray[np.int64]:
+        """The last stage, shape (copies, width)."""
+        return self._held[-1, :, self._places[name]]
+
+    def flag(self, name: str) -> Flags:
+        """A number of the last stage as truth values, shape (copies,)."""
+        return self[name][:, 0] != 0
+
+    def any(self, name: str) -> Flags:
+        """Whether a number of any stage is not zero, shape (copies,)."""
+        found: Flags = (self._held[:, :, self._places[name].start] != 0).any(axis=0)
+        return found
+
+    def clear(self, name: str, chosen: Flags) -> None:
+        """Set numbers of all stages to zero in some copies."""
+        if chosen.any():
+            self._held[:, chosen, self._places[name]] = 0
+
+    def move(self, moves: Flags, **entering: NDArray[Any]) -> None:
+        """One step, in the copies that move."""
+        rows = [entering[name].reshape(len(moves), -1) for name in self._places]
+        after = np.concatenate([np.concatenate(rows, axis=1)[np.newaxis], self._held[:-1]])
+        self._held = after if moves.all() else np.where(moves[:, np.newaxis], after, self._held)
 
 
 def described(format: Format, activations: Integers, codes: Integers) -> str:

@@ -12,9 +12,9 @@ from dintmac.hdl.behaviour.behaviour import (
     Flags,
     Inputs,
     Output,
+    Pipeline,
     described,
     flags,
-    shifted,
 )
 
 if TYPE_CHECKING:
@@ -28,29 +28,29 @@ class DotProductBehaviour(Behaviour):
 
     def __init__(self, configuration: Configuration, copies: int) -> None:
         super().__init__(configuration, copies)
-        stages, lanes = configuration.latency, configuration.sizes.lanes
+        lanes = configuration.sizes.lanes
         self._total = np.zeros(copies, dtype=np.int64)
         self._known = np.zeros(copies, dtype=bool)
-        self._ends = np.zeros((stages, copies), dtype=bool)
-        self._sums = np.zeros((stages, copies), dtype=np.int64)
-        self._sums_known = np.zeros((stages, copies), dtype=bool)
-        #: Activations and codes of the transfers under way.
-        self._operands = np.zeros((stages, copies, 2, lanes), dtype=np.int64)
+        self._transfers = Pipeline(
+            configuration.latency, copies, ends=1, sum=1, known=1, activations=lanes, codes=lanes
+        )
 
     def _advance(self, inputs: Inputs) -> Flags:
-        return ~self._ends[-1] | flags(inputs["o_ready"])
+        return ~self._transfers.flag("ends") | flags(inputs["o_ready"])
 
     def outputs(self, inputs: Inputs) -> dict[str, Output]:
-        always, valid = np.ones(self.copies, dtype=bool), self._ends[-1]
+        always, valid = np.ones(self.copies, dtype=bool), self._transfers.flag("ends")
+        known = valid & self._transfers.flag("known")
         return {
             "i_ready": Output(self._advance(inputs), always),
             "o_valid": Output(valid, always),
-            "o_sum": Output(self._sums[-1], valid & self._sums_known[-1]),
+            "o_sum": Output(self._transfers["sum"], known),
         }
 
     def tick(self, inputs: Inputs) -> None:
         advance, reset = self._advance(inputs), flags(inputs["rst"])
-        self.sums += int((advance & self._ends[-1] & self._sums_known[-1]).sum())
+        given = advance & self._transfers.flag("ends") & self._transfers.flag("known")
+        self.sums += int(given.sum())
         taken = advance & flags(inputs["i_valid"])
         first, last = flags(inputs["i_first"]), flags(inputs["i_last"])
         activations = inputs["i_activations"].astype(np.int64)
@@ -62,13 +62,17 @@ class DotProductBehaviour(Behaviour):
         self._total = np.where(taken, total, self._total)
         # What a reset leaves in the accumulator is not said.
         self._known = np.where(taken, first | self._known, self._known) & ~reset
-        self._ends = shifted(self._ends, taken & last, advance) & ~reset
-        self._sums = shifted(self._sums, self._total, advance)
-        self._sums_known = shifted(self._sums_known, self._known, advance)
-        operands = np.stack([activations, codes], axis=1)
-        self._operands = shifted(self._operands, operands, advance)
+        self._transfers.move(
+            advance,
+            ends=taken & last,
+            sum=self._total,
+            known=self._known,
+            activations=activations,
+            codes=codes,
+        )
+        self._transfers.clear("ends", reset)
 
     def explain(self, copy: int) -> str:
         """Operands of the last transfer of the sum."""
-        activations, codes = self._operands[-1, copy]
+        activations, codes = self._transfers["activations"][copy], self._transfers["codes"][copy]
         return described(self.configuration.format, activations, codes)

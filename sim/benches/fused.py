@@ -20,14 +20,8 @@ from dintmac.sim.benches.operands import (
     random_activations,
     random_codes,
 )
-from dintmac.sim.benches.pe import (
-    HoldChecker,
-    NeighbourChecker,
-    PartialSumMonitor,
-    PartialSums,
-)
 from dintmac.sim.handle import Handle
-from dintmac.sim.models import FusedModel
+from dintmac.sim.partial_sums import PartialSumMonitor, PartialSums
 from dintmac.sim.streams import (
     CheckError,
     Stream,
@@ -46,31 +40,6 @@ _EAST = Stream("o", {"activations": "o_activations", "swap": "o_swap"}, "o_valid
 _NORTH = Stream("i_weight", {"weights": "i_weights", "int8": "i_int8"}, "load", "load")
 
 
-class ModeChecker:
-    """Fails when the next row gets another mode than was loaded."""
-
-    def __init__(self, handle: Handle) -> None:
-        self._handle = handle
-        self.reset()
-
-    def reset(self) -> None:
-        """Before the first load the mode is not known."""
-        self._loaded: int | None = None
-
-    def sample(self) -> None:
-        """Compare this cycle.
-
-        Raises
-        ------
-        CheckError
-        """
-        handle = self._handle
-        if self._loaded is not None and handle.get("o_int8") != self._loaded:
-            raise CheckError(f"o_int8 must be {self._loaded} in cycle {handle.cycle}")
-        if handle.get("load"):
-            self._loaded = handle.get("i_int8")
-
-
 class Bench(Testbench):
     """Drives vectors, their partial sums, weights of both modes and ``enable``."""
 
@@ -79,30 +48,20 @@ class Bench(Testbench):
     ) -> None:
         super().__init__(handle, configuration, rng)
         self.outputs = configuration.sizes.outputs
-        self.scoreboard = self.add_scoreboard(
-            FusedModel(configuration, handle.ports), "o_partial_sums", "partial_sums"
-        )
         self.vectors = StreamDriver(handle, _WEST)
         delay = self.latency - 1
-        self.partial_sums = PartialSums(handle, self.scoreboard, delay)
+        self.partial_sums = PartialSums(handle, delay)
         self.weights = StreamDriver(handle, _NORTH)
         self.enable = StreamSink(handle, _EAST)
         for driver in (self.vectors, self.weights, self.enable, self.partial_sums):
             self.add_driver(driver)
         self.valid_outputs.append(_EAST.valid)
-        self.add_sampler(NeighbourChecker(handle))
-        self.add_sampler(HoldChecker(handle, delay))
-        self.add_sampler(ModeChecker(handle))
-        # A vector sees the weights that were loaded before its cycle.
-        self.add_sampler(StreamMonitor(handle, _WEST, self._take_vector))
-        self.add_sampler(
-            StreamMonitor(handle, _NORTH, lambda t: self.scoreboard.observe("i_weight", t))
-        )
+        self.add_sampler(StreamMonitor(handle, _WEST, self._take))
         self.add_sampler(PartialSumMonitor(handle, self.scoreboard.receive, delay))
 
-    def _take_vector(self, transfer: Transfer) -> None:
-        self.scoreboard.observe("i", transfer)
-        self.partial_sums.take(transfer)
+    def _take(self, vector: Transfer) -> None:
+        self.scoreboard.owe(vector)
+        self.partial_sums.take()
 
     def send_weights(self, format: Format, codes: NDArray[np.uint8]) -> None:
         """Send one set of codes, shape (outputs, products)."""

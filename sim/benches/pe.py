@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.arithmetic import Overflow, narrow
 from dintmac.hdl.configuration import Configuration
-from dintmac.hdl.pe import swap_delay
 from dintmac.sim.benches.operands import (
     all_activations,
     extremes,
@@ -19,8 +14,7 @@ from dintmac.sim.benches.operands import (
     random_codes,
 )
 from dintmac.sim.handle import Handle
-from dintmac.sim.models import ProcessingElementModel
-from dintmac.sim.scoreboard import Scoreboard
+from dintmac.sim.partial_sums import PartialSumMonitor, PartialSums
 from dintmac.sim.streams import (
     CheckError,
     Payload,
@@ -35,222 +29,10 @@ from dintmac.sim.testbench import Testbench
 
 __all__ = ["DOUBLE_BUFFERED_TESTS", "TESTS", "Bench"]
 
-T = TypeVar("T")
-
 #: Seen as streams: a vector goes in, a vector goes on to the east, a set of weights is loaded.
 _WEST = Stream("i", {"activations": "i_activations", "swap": "i_swap"}, "i_valid", "enable")
 _EAST = Stream("o", {"activations": "o_activations", "swap": "o_swap"}, "o_valid", "enable")
 _NORTH = Stream("i_weight", {"weights": "i_weights"}, "load", "load")
-
-
-class Stages(Generic[T]):
-    """What goes through a number of pipeline stages; call it once in each enabled cycle."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self.reset()
-
-    def reset(self) -> None:
-        """Empty the stages."""
-        self._held: deque[T | None] = deque([None] * self._count)
-
-    def push(self, item: T | None) -> T | None:
-        """Put in one and return the one that leaves."""
-        self._held.append(item)
-        return self._held.popleft()
-
-
-class PartialSums:
-    """Drives the partial sums of a vector ``delay`` enabled cycles after it.
-
-    In other cycles the port carries the complement of the last partial sums.
-    """
-
-    def __init__(self, handle: Handle, scoreboard: Scoreboard, delay: int) -> None:
-        self._handle = handle
-        self._scoreboard = scoreboard
-        self._stages = Stages[Transfer](delay - 1)
-        self._mask = (1 << handle.ports["i_partial_sums"].width) - 1
-        self._queue: deque[int] = deque()
-        self._taken: Transfer | None = None
-        self._due: Transfer | None = None
-        self._last = 0
-
-    @property
-    def idle(self) -> bool:
-        """Whether no partial sums wait for their cycle."""
-        return not self._queue
-
-    def send(self, words: Iterable[int]) -> None:
-        """Partial sums of the next vectors."""
-        self._queue.extend(words)
-
-    def take(self, vector: Transfer) -> None:
-        """A vector was taken in this cycle; its partial sums will be due."""
-        self._taken = vector
-
-    def reset(self) -> None:
-        """Forget all partial sums."""
-        self._queue.clear()
-        self._stages.reset()
-        self._taken = None
-        self._due = None
-
-    def drive(self) -> None:
-        """Set the port for this cycle."""
-        if self._due is not None:
-            self._last = self._queue[0]
-        self._handle.set("i_partial_sums", self._last ^ (0 if self._due else self._mask))
-
-    def sample(self) -> None:
-        """Tell the scoreboard when the element takes the partial sums."""
-        if not self._handle.get("enable"):
-            return
-        if self._due is not None:
-            self._queue.popleft()
-            payload = {"partial_sums": self._handle.get("i_partial_sums")}
-            self._scoreboard.observe("i_partial_sums", Transfer(self._due.cycle, payload))
-        self._due, self._taken = self._stages.push(self._taken), None
-
-
-class PartialSumMonitor:
-    """Hands the partial sums that appear ``delay`` cycles after ``o_valid`` to ``receive``."""
-
-    def __init__(self, handle: Handle, receive: Callable[[Transfer], None], delay: int) -> None:
-        self._handle = handle
-        self._receive = receive
-        self._stages = Stages[int](delay - 1)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the sums under way."""
-        self._stages.reset()
-        self._fresh = False
-
-    def sample(self) -> None:
-        """See whether there are new partial sums in this cycle."""
-        handle = self._handle
-        if self._fresh:
-            payload = {"partial_sums": handle.get("o_partial_sums")}
-            self._receive(Transfer(handle.cycle, payload))
-        self._fresh = bool(handle.get("enable") and self._stages.push(handle.get("o_valid")))
-
-
-class VectorMonitor:
-    """Hands a vector to ``receive`` when it takes the weights, ``delay`` enabled cycles after it.
-
-    At once, ``taken`` gets it as well.
-    """
-
-    def __init__(
-        self,
-        handle: Handle,
-        taken: Callable[[Transfer], None],
-        receive: Callable[[Transfer], None],
-        delay: int,
-    ) -> None:
-        self._handle = handle
-        self._taken = taken
-        self._receive = receive
-        self._stages = Stages[Transfer](delay)
-        self._monitor = StreamMonitor(handle, _WEST, self._take)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the vectors under way."""
-        self._stages.reset()
-        self._vector: Transfer | None = None
-
-    def _take(self, vector: Transfer) -> None:
-        self._taken(vector)
-        self._vector = vector
-
-    def sample(self) -> None:
-        """See whether there is a vector in this cycle."""
-        self._monitor.sample()
-        if not self._handle.get("enable"):
-            return
-        vector = self._stages.push(self._vector)
-        self._vector = None
-        if vector is not None:
-            self._receive(vector)
-
-
-class NeighbourChecker:
-    """Fails when the next column or the next row gets anything else than what came in."""
-
-    def __init__(self, handle: Handle) -> None:
-        self._handle = handle
-        self._west = StreamMonitor(handle, _WEST, lambda t: self._vectors.append(t.payload))
-        self._east = StreamMonitor(handle, _EAST, self._compare)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget vectors under way; weights remain."""
-        self._vectors: deque[Payload] = deque()
-        self._shadow: int | None = None
-
-    def sample(self) -> None:
-        """Compare this cycle.
-
-        Raises
-        ------
-        CheckError
-        """
-        self._east.sample()
-        self._west.sample()
-        handle = self._handle
-        if self._shadow is not None and handle.get("o_weights") != self._shadow:
-            raise CheckError(
-                f"o_weights must be {self._shadow:#x} in cycle {handle.cycle}, "
-                f"not {handle.get('o_weights'):#x}"
-            )
-        if handle.get("load"):
-            self._shadow = handle.get("i_weights")
-
-    def _compare(self, transfer: Transfer) -> None:
-        expected = self._vectors.popleft() if self._vectors else None
-        if transfer.payload != expected:
-            raise CheckError(
-                f"the next column must get {expected} in cycle {transfer.cycle}, "
-                f"not {transfer.payload}"
-            )
-
-
-class HoldChecker:
-    """Fails when an output changes after a cycle without ``enable``."""
-
-    def __init__(self, handle: Handle, delay: int) -> None:
-        self._handle = handle
-        self._stages = Stages[int](delay - 1)
-        self.reset()
-
-    def reset(self) -> None:
-        """In reset outputs may change, and before the first sum there is none to hold."""
-        self._stages.reset()
-        self._held: dict[str, int] | None = None
-        self._has_sum = False
-
-    def sample(self) -> None:
-        """Compare this cycle with the one before.
-
-        Raises
-        ------
-        CheckError
-        """
-        handle = self._handle
-        ports = ["o_valid"]
-        ports += ["o_swap", "o_activations"] if handle.get("o_valid") else []
-        ports += ["o_partial_sums"] if self._has_sum else []
-        values = {port: handle.get(port) for port in ports}
-        if self._held is not None and values != self._held:
-            changed = [port for port in ports if values[port] != self._held.get(port)]
-            raise CheckError(f"{changed[0]} changed in cycle {handle.cycle} without enable")
-        if handle.get("enable"):
-            self._held = None
-            self._has_sum |= bool(self._stages.push(handle.get("o_valid")))
-        else:
-            self._held = values
 
 
 class Bench(Testbench):
@@ -263,31 +45,19 @@ class Bench(Testbench):
         self.lanes, self.outputs = configuration.sizes.lanes, configuration.sizes.outputs
         self.double_buffered = configuration.stages.double_buffered
         delay = self.latency - 1
-        self.scoreboard = self.add_scoreboard(
-            ProcessingElementModel(configuration, handle.ports), "o_partial_sums", "partial_sums"
-        )
         self.vectors = StreamDriver(handle, _WEST)
-        self.partial_sums = PartialSums(handle, self.scoreboard, delay)
+        self.partial_sums = PartialSums(handle, delay)
         self.weights = StreamDriver(handle, _NORTH)
         self.enable = StreamSink(handle, _EAST)
         for driver in (self.vectors, self.weights, self.enable, self.partial_sums):
             self.add_driver(driver)
         self.valid_outputs.append(_EAST.valid)
-        self.add_sampler(NeighbourChecker(handle))
-        self.add_sampler(HoldChecker(handle, delay))
-        # A vector sees the weights that were loaded before its cycle.
-        self.add_sampler(
-            VectorMonitor(
-                handle,
-                self.partial_sums.take,
-                lambda t: self.scoreboard.observe("i", t),
-                swap_delay(configuration),
-            )
-        )
-        self.add_sampler(
-            StreamMonitor(handle, _NORTH, lambda t: self.scoreboard.observe("i_weight", t))
-        )
+        self.add_sampler(StreamMonitor(handle, _WEST, self._take))
         self.add_sampler(PartialSumMonitor(handle, self.scoreboard.receive, delay))
+
+    def _take(self, vector: Transfer) -> None:
+        self.scoreboard.owe(vector)
+        self.partial_sums.take()
 
     def send_vectors(
         self,

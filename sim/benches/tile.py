@@ -16,7 +16,6 @@ from dintmac.sim.benches.operands import (
     random_codes,
 )
 from dintmac.sim.handle import Handle
-from dintmac.sim.models import TileModel
 from dintmac.sim.streams import CheckError, Payload, random_stalls
 from dintmac.sim.testbench import Testbench
 
@@ -34,13 +33,9 @@ class Bench(Testbench):
         self.rows, self.lanes = sizes.rows, sizes.lanes
         self.weights_shape = (sizes.rows, sizes.columns, sizes.outputs, sizes.lanes)
         self.sums_shape = (sizes.columns, sizes.outputs)
-        self.scoreboard = self.add_scoreboard(
-            TileModel(configuration, handle.ports), "o_partial_sums", "partial_sums"
-        )
-        # The model sees a vector before weights of the same cycle, which are not yet loaded.
-        self.i = self.add_input("i", self.scoreboard)
-        self.i_weight = self.add_input("i_weight", self.scoreboard)
-        self.o = self.add_output("o", self.scoreboard)
+        self.i = self.add_input("i", lambda payload: True)
+        self.i_weight = self.add_input("i_weight", lambda payload: False)
+        self.o = self.add_output("o")
 
     def weight_set(self, codes: NDArray[np.uint8]) -> list[Payload]:
         """Transfers of a set of codes, shape ``weights_shape``: the last row first."""
