@@ -24,7 +24,7 @@ from dintmac.hdl.configuration import Configuration
 from dintmac.synth.netlist import Netlist, Simulation
 from dintmac.synth.records import Check
 
-__all__ = ["CHECKS", "CheckError", "Operands", "check"]
+__all__ = ["CHECKS", "CheckError", "Operands", "Source", "Streams", "check"]
 
 Integers = NDArray[np.integer[Any]]
 Flags = NDArray[np.bool_]
@@ -162,10 +162,17 @@ def _extreme_codes(format: Format) -> Integers:
 # Streams
 
 
-class _Source:
-    """Drives a stream: once a transfer is offered it stays until it is taken.
+class Source:
+    """The valid side of a stream: once a transfer is offered it stays until it is taken.
 
-    ``payload`` has shape (copies, transfers, elements) for each port.
+    Parameters
+    ----------
+    name : str
+        The stream's.
+    payload : mapping of str to array, shape (copies, transfers, elements)
+        By port.
+    chances : float array, shape (copies,)
+        Of an offer in a cycle.
     """
 
     def __init__(self, name: str, payload: Ports, chances: NDArray[np.float64]) -> None:
@@ -198,10 +205,19 @@ class _Source:
         self._valid = self._valid & ~taken & ~reset
 
 
-class _Streams(Operands):
-    """Operands of streams, and a side that takes the results."""
+class Streams(Operands):
+    """Operands of streams, and a side that takes the results.
 
-    def __init__(self, sources: list[_Source], chances: NDArray[np.float64], limit: int) -> None:
+    Parameters
+    ----------
+    sources : list of Source
+    chances : float array, shape (copies,)
+        That a result is taken in a cycle.
+    limit : int
+        Cycles after which all operands must have been taken.
+    """
+
+    def __init__(self, sources: list[Source], chances: NDArray[np.float64], limit: int) -> None:
         self.copies = len(chances)
         self.limit = limit
         self._sources = sources
@@ -283,8 +299,8 @@ def _transfers(
         "i_first": np.roll(last, 1, axis=1)[..., np.newaxis],
         "i_last": last[..., np.newaxis],
     }
-    source = _Source("i", payload, chances[0])
-    return _Streams([source], chances[1], 20 * codes.shape[1] + 200)
+    source = Source("i", payload, chances[0])
+    return Streams([source], chances[1], 20 * codes.shape[1] + 200)
 
 
 # Processing elements and tile
@@ -447,9 +463,9 @@ def _of_tile(configuration: Configuration, rng: np.random.Generator) -> Iterator
     }
     weight_payload = {"i_weight_weights": by_row.reshape(copies, -1, sizes.sums * sizes.lanes)}
     chances = rng.choice(_CHANCES, (3, copies))
-    sources = [_Source("i_weight", weight_payload, chances[0]), _Source("i", payload, chances[1])]
+    sources = [Source("i_weight", weight_payload, chances[0]), Source("i", payload, chances[1])]
     limit = 20 * count * vectors * (sizes.rows + sizes.columns) + 200
-    yield _Streams(sources, chances[2], limit)
+    yield Streams(sources, chances[2], limit)
 
 
 #: With what operands the netlist of a design is checked.

@@ -112,7 +112,8 @@ def test_a_design_from_outside(run, tmp_path):
         "records"
     ]
     assert {record["configuration"]["design"] for record in records} == {"product"}
-    assert {record["check"]["vectors"] for record in records} == {4096}
+    # Every pair, and some more than once: each copy begins anew after a reset.
+    assert all(record["check"]["vectors"] > 4096 for record in records)
 
 
 def test_a_design_that_claims_nothing_is_not_proved(run):
