@@ -272,23 +272,6 @@ class Activity:
     settled: Floats
     states: dict[str, Floats]
 
-    @classmethod
-    def uniform(cls, circuit: Circuit, toggles: float) -> Activity:
-        """All nets but clocks switch equally often, and all possible states are equally likely.
-
-        For comparison with tools that assume this; clocks, gated or not, switch twice a cycle.
-        """
-        rates = np.full(circuit.nets, float(toggles))
-        rates[:2] = 0.0
-        rates[circuit.clock] = 2.0
-        states = {}
-        for kind, group in circuit.instances.items():
-            if group.model.gate:
-                rates[group.nets[group.model.outputs[0]]] = 2.0
-            share = group.model.possible / group.model.possible.sum()
-            states[kind] = np.repeat(share[:, np.newaxis], len(group.parts), axis=1)
-        return cls(1, rates, rates, states)
-
 
 class TimedSimulation:
     """``copies`` independent instances of a circuit, side by side, in time.

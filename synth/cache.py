@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from dintmac.golden.files import cache_folder, write_files
 
-__all__ = ["Cache", "CacheError", "key_of"]
+__all__ = ["Cache", "CacheError", "code_of", "key_of"]
+
+_SOURCES = Path(__file__).parents[2]
+_IMPORT = re.compile(r"^\s*(?:from|import) ([\w.]+)(?: import (\([^)]*\)|.*))?", re.MULTILINE)
 
 
 class CacheError(OSError):
@@ -22,6 +29,44 @@ def key_of(*parts: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
+@cache
+def code_of(module: str, *, without: str = "") -> str:
+    """SHA-256 of the text of a module and of all of ours that it imports, and they import.
+
+    Parameters
+    ----------
+    module : str
+        Such as ``dintmac.hdl.verilog``.
+    without : str, optional
+        Another package: modules that import it do not count, nor what only they import.
+    """
+    texts: dict[str, str] = {}
+    waiting = {module}
+    while waiting:
+        name = waiting.pop()
+        texts[name] = _text_of(name)
+        imported = set(_imported(texts[name]))
+        if without in {other.partition(".")[0] for other in imported}:
+            texts[name], imported = "", set()
+        waiting |= imported - texts.keys()
+    return key_of(texts)
+
+
+def _text_of(name: str) -> str:
+    """The text of a module; empty if it is none of ours."""
+    path = _SOURCES.joinpath(*name.split("."))
+    files = (path.with_suffix(".py"), path / "__init__.py") if name.startswith("dintmac.") else ()
+    return next((file.read_text("utf-8") for file in files if file.is_file()), "")
+
+
+def _imported(text: str) -> Iterator[str]:
+    """What may be a module among the names that a text imports."""
+    for module, names in _IMPORT.findall(text):
+        yield module
+        yield from (f"{module}.{name}" for name in re.findall(r"\w+", names))
+
+
+@dataclass(frozen=True)
 class Cache:
     """JSON objects by key.
 
@@ -34,8 +79,7 @@ class Cache:
         By default :func:`~dintmac.golden.files.cache_folder`.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self.folder = cache_folder() if folder is None else folder
+    folder: Path = field(default_factory=cache_folder)
 
     def load(self, key: str) -> dict[str, Any] | None:
         """The object, or None if there is none that is whole."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from dintmac.golden.files import temporary_folder
 from dintmac.hdl.yosys import YosysError, find_yosys
-from dintmac.synth.cache import Cache, key_of
+from dintmac.synth.cache import Cache, code_of, key_of
 from dintmac.synth.liberty import CellFacts, Library, LibraryError, area_of
 from dintmac.synth.netlist import ClockGate, Module, NetlistError, expressions, truth_tables
 
@@ -120,7 +120,8 @@ def cells_of(library: Library, cache: Cache | None = None) -> Cells:
         or NOR, or a flip-flop with a rising edge, among the cells with an area.
     """
     cache = cache or Cache()
-    key = key_of("cells", library.sha256, find_yosys().version, _READ, _REGISTER, _MAP_REGISTER)
+    code = code_of("dintmac.synth.cells", without="amaranth")
+    key = key_of("cells", library.sha256, find_yosys().version, code)
     stored = cache.load(key)
     if stored is None:
         modules = _read_with_yosys(library)

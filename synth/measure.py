@@ -1,46 +1,50 @@
-"""Measures designs: export, synthesis, check and record, in parallel and from a cache."""
+"""Measures designs: export, map, time, check, power, record; in parallel and from a cache.
+
+The cache has two files for a record. One is the hash of the Verilog, under a hash of the code that
+makes it, so that nothing is exported to find a record. The other is the record, under a hash of the
+Verilog, of all else that synthesis takes, and of the code that maps, times, checks and measures.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, lru_cache, partial
+from dataclasses import KW_ONLY, dataclass
+from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from dintmac.golden.workload import Workload
+from dintmac.hdl.catalog import DESIGNS
 from dintmac.hdl.configuration import Configuration
-from dintmac.hdl.verilog import export
+from dintmac.hdl.hierarchy import Part
+from dintmac.hdl.verilog import Export, export
 from dintmac.hdl.yosys import find_yosys
-from dintmac.synth.cache import Cache, key_of
+from dintmac.synth.cache import Cache, code_of, key_of
 from dintmac.synth.cells import Cells, cells_of
 from dintmac.synth.check import CheckError, check
 from dintmac.synth.energy import measure_energy
 from dintmac.synth.liberty import Library, LibraryError
 from dintmac.synth.netlist import Netlist
-from dintmac.synth.records import AreaSplit, Power, Record, RecordedConfiguration
+from dintmac.synth.records import AreaSplit, Check, Power, Record, RecordedConfiguration
 from dintmac.synth.stimuli import measurable
 from dintmac.synth.synthesis import Mapped, recipe_sources, synthesize
 from dintmac.synth.targets import synthesize_within
 from dintmac.synth.timing import Timing, TimingError, boundary_of, delay_missing, find_sta
 from dintmac.synth.workers import share_out
 
-__all__ = ["cached", "measure", "measure_all", "tools"]
+__all__ = ["measure", "measure_all", "tools"]
 
 #: Arguments of :func:`measure`.
 Job = tuple[Configuration, Library] | tuple[Configuration, Library, float | None]
 Progress = Callable[[int, int, Record], None]
 #: Workloads for the measurement of energy, by the name of their format.
 Data = Mapping[str, Workload]
-#: Of the format of a design, and of the other one whose weights it takes.
-Workloads = tuple[Workload | None, Workload | None]
 
 #: Areas are sums of decimal fractions; what lies below this is binary noise.
 _DECIMALS = 6
@@ -81,36 +85,8 @@ def measure(
     LibraryError, YosysError, CacheError
         If a library, Yosys or the cache folder cannot be used.
     """
-    _check_target(target_delay_ns, library)
-    store = store or Cache()
-    record = cached(configuration, library, target_delay_ns, data=data, store=store)
-    if record is None:
-        workloads = _workloads(configuration, data)
-        cells = _cells_of(library, store)
-        record = _measure(configuration, library, cells, target_delay_ns, workloads)
-        store.store(
-            _key(configuration, library, target_delay_ns, workloads), msgspec.to_builtins(record)
-        )
-    return record
-
-
-def cached(
-    configuration: Configuration,
-    library: Library,
-    target_delay_ns: float | None = None,
-    *,
-    data: Data | None = None,
-    store: Cache | None = None,
-) -> Record | None:
-    """The record that the cache has, or None; one that does not read counts as none."""
-    key = _key(configuration, library, target_delay_ns, _workloads(configuration, data))
-    stored = (store or Cache()).load(key)
-    if stored is None:
-        return None
-    try:
-        return msgspec.convert(stored, Record)
-    except msgspec.ValidationError:
-        return None
+    task = _Task(configuration, library, target_delay_ns, data=data or {}, store=store or Cache())
+    return task.load() or _measured(task)
 
 
 def measure_all(
@@ -146,37 +122,29 @@ def measure_all(
     CheckError, LibraryError, YosysError, CacheError
         As :func:`measure`.
     """
-    store = store or Cache()
-    report = progress or (lambda done, total, record: None)
+    tasks = [_Task(*job, data=data or {}, store=store or Cache()) for job in jobs]
     records: dict[int, Record] = {}
 
     def finish(index: int, record: Record) -> None:
         records[index] = record
-        report(len(records), len(jobs), record)
+        if progress is not None:
+            progress(len(records), len(jobs), record)
 
-    waiting = []
-    for index, job in enumerate(jobs):
-        record = cached(*job, data=data, store=store)
-        if record is None:
-            waiting.append(index)
-        else:
+    for index, task in enumerate(tasks):
+        if record := task.load():
             finish(index, record)
+    waiting = [index for index in range(len(jobs)) if index not in records]
     # Unusable libraries are found before anything is measured, and Yosys is compiled once only.
-    for library in dict.fromkeys(jobs[index][1] for index in waiting):
-        _cells_of(library, store)
+    for index in waiting:
+        _cells_of(tasks[index].library, tasks[index].store)
     workers = min(workers or os.cpu_count() or 1, len(waiting))
     if workers <= 1:
         for index in waiting:
-            finish(index, measure(*jobs[index], data=data, store=store))
+            finish(index, _measured(tasks[index]))
     else:
-        work = partial(_work, data=data, store=store)
-        waited = [jobs[index] for index in waiting]
-        share_out(work, waited, workers, lambda i, record: finish(waiting[i], record))
+        waited = [tasks[index] for index in waiting]
+        share_out(_measured, waited, workers, lambda i, record: finish(waiting[i], record))
     return [records[index] for index in range(len(jobs))]
-
-
-def _work(job: Job, data: Data | None, store: Cache) -> Record:
-    return measure(*job, data=data, store=store)
 
 
 def tools() -> dict[str, str]:
@@ -188,135 +156,165 @@ def tools() -> dict[str, str]:
     return found
 
 
-def _workloads(configuration: Configuration, data: Data | None) -> Workloads:
-    """Workloads of the formats of its weights, if its energy is to be measured and can be."""
-    if not data or not measurable(configuration):
-        return None, None
-    found = [data.get(format.name) for format in configuration.weight_formats]
-    return found[0], found[1] if len(found) > 1 else None
+_cells_of = lru_cache(maxsize=16)(cells_of)
 
 
-def _check_target(target_delay_ns: float | None, library: Library) -> None:
-    if target_delay_ns is None:
-        return
-    if isinstance(target_delay_ns, bool) or not isinstance(target_delay_ns, int | float):
-        raise TypeError(f"target delay must be a number of ns, not {target_delay_ns!r}")
-    if not 0 < target_delay_ns < math.inf:
-        raise ValueError(f"target delay must be positive and finite, not {target_delay_ns!r}")
-    if missing := delay_missing(library):
-        raise TimingError(f"target delay must be one that can be measured, but {missing}")
+@dataclass(frozen=True)
+class _Task:
+    """What is measured, on what, and where its record is kept."""
+
+    configuration: Configuration
+    library: Library
+    target_delay_ns: float | None = None
+    _: KW_ONLY
+    data: Data
+    store: Cache
+
+    def __post_init__(self) -> None:
+        target = self.target_delay_ns
+        if target is None:
+            return
+        if isinstance(target, bool) or not isinstance(target, int | float):
+            raise TypeError(f"target delay must be a number of ns, not {target!r}")
+        if not 0 < target < math.inf:
+            raise ValueError(f"target delay must be positive and finite, not {target!r}")
+        if missing := delay_missing(self.library):
+            raise TimingError(f"target delay must be one that can be measured, but {missing}")
+
+    @property
+    def cells(self) -> Cells:
+        return _cells_of(self.library, self.store)
+
+    @property
+    def workloads(self) -> list[Workload | None]:
+        """One for each format of its weights; None where energy is not to be measured."""
+        data = self.data if measurable(self.configuration) else {}
+        return [data.get(format.name) for format in self.configuration.weight_formats]
+
+    def load(self, exported: Export | None = None) -> Record | None:
+        """The record of an export, or of what it was when last kept; None if none is whole."""
+        known = self.store.load(self._hardware_key()) or {}
+        hardware = known.get("hardware") if exported is None else _hardware_of(exported)
+        try:
+            return msgspec.convert(self.store.load(self._key(self.inputs(hardware))), Record)
+        except msgspec.ValidationError:
+            return None
+
+    def keep(self, record: Record, exported: Export) -> None:
+        """Keep a record, unless it follows from code of others, which has no hash."""
+        makers = (
+            DESIGNS[self.configuration.design].component,
+            type(self.configuration.multiplier),
+            self.configuration.format.kind.half_steps,
+        )
+        if all(maker.__module__.startswith("dintmac.") for maker in makers):
+            self.store.store(self._key(record.inputs_sha256), msgspec.to_builtins(record))
+            self.store.store(self._hardware_key(), {"hardware": _hardware_of(exported)})
+
+    def inputs(self, hardware: str | None) -> str:
+        """Hash of what a netlist follows from."""
+        target = self.target_delay_ns and float(self.target_delay_ns)
+        return key_of(hardware, recipe_sources(), target, self.library.sha256, tools())
+
+    def _hardware_key(self) -> str:
+        return key_of(repr(self.configuration), code_of("dintmac.hdl.verilog"), tools())
+
+    def _key(self, inputs: str) -> str:
+        # What comes of modules that make hardware is in their Verilog.
+        code = code_of("dintmac.synth.measure", without="amaranth")
+        workloads = [w and (w.source, w.sha256) for w in self.workloads]
+        library = self.library.name, self.library.area_unit
+        return key_of(inputs, repr(self.configuration), library, workloads, code)
 
 
-def _key(
-    configuration: Configuration,
-    library: Library,
-    target_delay_ns: float | None,
-    workloads: Workloads,
-) -> str:
-    return key_of(
-        configuration.design,
-        configuration.format.name,
-        configuration.architecture,
-        configuration.parameters,
-        library.name,
-        library.area_unit,
-        library.sha256,
-        target_delay_ns and float(target_delay_ns),
-        [workload and [workload.source, workload.sha256] for workload in workloads],
-        tools(),
-        _sources_sha256(),
-    )
+def _hardware_of(exported: Export) -> str:
+    """Hash of the Verilog, and of how weights are stored for it."""
+    tables = [table.to_json() for table in exported.configuration.weight_tables]
+    return key_of(exported.modules, tables)
 
 
-@cache
-def _sources_sha256() -> str:
-    """Hash of the code that a record follows from: cheaper than exporting to see what changed."""
-    root = Path(__file__).parent.parent
-    paths = [root / "golden" / f"{name}.py" for name in ("arithmetic", "formats")]
-    paths += [path for room in ("hdl", "synth") for path in (root / room).rglob("*")]
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        if path.suffix in (".py", ".abc", ".j2", ".v", ".ys"):
-            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+def _measured(task: _Task) -> Record:
+    """All stages, each of what those before have made."""
+    exported = export(task.configuration)
+    # Another state of our code may have made the same Verilog.
+    record = task.load(exported)
+    if record is None:
+        mapped = _map(task, exported)
+        timing = _time(task, mapped)
+        checked = _check(task, mapped)
+        power = _power(task, mapped)
+        record = _record(task, exported, mapped, timing, checked, power)
+    task.keep(record, exported)
+    return record
 
 
-@lru_cache(maxsize=16)
-def _analysed(library: Library, folder: Path) -> Cells:
-    return cells_of(library, Cache(folder))
+def _map(task: _Task, exported: Export) -> Mapped:
+    if task.target_delay_ns is None:
+        return synthesize(exported, task.library, task.cells)
+    return synthesize_within(task.target_delay_ns, exported, task.library, task.cells)
 
 
-def _cells_of(library: Library, store: Cache) -> Cells:
-    return _analysed(library, store.folder)
+def _time(task: _Task, mapped: Mapped) -> Timing | None:
+    if delay_missing(task.library):
+        return None
+    boundary = boundary_of(task.library, task.cells)
+    (timing,) = find_sta().time([mapped.flat(task.cells)], task.library, task.cells, boundary)
+    return timing
 
 
-def _measure(
-    configuration: Configuration,
-    library: Library,
-    cells: Cells,
-    target_delay_ns: float | None,
-    workloads: Workloads,
-) -> Record:
-    exported = export(configuration)
-    missing = delay_missing(library)
-    timing: Timing | None = None
-    if target_delay_ns is not None:
-        mapped, timing = synthesize_within(target_delay_ns, exported, library, cells)
-    else:
-        mapped = synthesize(exported, library, cells)
-    if timing is None and not missing:
-        boundary = boundary_of(library, cells)
-        (timing,) = find_sta().time([mapped.flat(cells)], library, cells, boundary)
-    modules = {**cells.models, **mapped.modules}
-    netlist = Netlist(modules, mapped.top, clock_gates=cells.clock_gates)
+def _check(task: _Task, mapped: Mapped) -> Check:
+    modules = task.cells.models | mapped.modules
+    netlist = Netlist(modules, mapped.top, clock_gates=task.cells.clock_gates)
     try:
-        checked = check(netlist, configuration)
+        return check(netlist, task.configuration)
     except CheckError as error:
-        raise CheckError(f"{configuration.name} in {library.name}: {error}") from None
-    counts = mapped.cells()
-    (power, power_missing), (power_int8, _) = (
-        _energy(mapped, configuration, library, cells, workload) for workload in workloads
-    )
+        where = f"{task.configuration.name} in {task.library.name}"
+        raise CheckError(f"{where}: {error}") from None
+
+
+def _power(task: _Task, mapped: Mapped) -> tuple[list[Power | None], str]:
+    """Energy on each workload, and why there is none on the first."""
+    job, missing = (task.configuration, task.library, task.cells), ""
+    if not measurable(task.configuration):
+        missing = "designs of these sizes and options have no stimuli"
+    elif task.workloads[0] is None:
+        missing = f"no workload of {task.configuration.format.name} was given"
+    try:
+        return [measure_energy(mapped, *job, w) if w else None for w in task.workloads], missing
+    except LibraryError as error:
+        return [None], str(error)
+
+
+def _record(
+    task: _Task,
+    exported: Export,
+    mapped: Mapped,
+    timing: Timing | None,
+    checked: Check,
+    power: tuple[list[Power | None], str],
+) -> Record:
+    counts, cells = mapped.cells(), task.cells
+    (of_format, *of_int8), power_missing = power
     return Record(
-        configuration=RecordedConfiguration.of(configuration),
-        library=library.name,
-        recipe="area" if target_delay_ns is None else "delay",
-        target_delay_ns=target_delay_ns,
+        configuration=RecordedConfiguration.of(task.configuration),
+        library=task.library.name,
+        recipe="area" if task.target_delay_ns is None else "delay",
+        target_delay_ns=task.target_delay_ns,
         area=_area(counts, cells),
-        area_unit=library.area_unit,
+        area_unit=task.library.area_unit,
         area_split=_split(mapped, cells),
         cells=dict(sorted(counts.items())),
         flip_flops=sum(n for kind, n in counts.items() if kind in cells.flip_flops),
-        delay_ns=None if timing is None else timing.delay_ns,
-        critical_path=None if timing is None else timing.critical_path,
-        delay_missing=missing,
-        power=power,
-        power_int8=power_int8,
+        delay_ns=timing.delay_ns if timing else None,
+        critical_path=timing.critical_path if timing else None,
+        delay_missing=delay_missing(task.library),
+        power=of_format,
+        power_int8=of_int8[0] if of_int8 else None,
         power_missing=power_missing,
         check=checked,
         tools=tools(),
-        inputs_sha256=key_of(
-            exported.verilog, recipe_sources(), target_delay_ns, library.sha256, tools()
-        ),
+        inputs_sha256=task.inputs(_hardware_of(exported)),
     )
-
-
-def _energy(
-    mapped: Mapped,
-    configuration: Configuration,
-    library: Library,
-    cells: Cells,
-    workload: Workload | None,
-) -> tuple[Power | None, str]:
-    """Energy on a workload; None and why, where it cannot be computed."""
-    if not measurable(configuration):
-        return None, "designs of these sizes and options have no stimuli"
-    if workload is None:
-        return None, f"no workload of {configuration.format.name} was given"
-    try:
-        return measure_energy(mapped, configuration, library, cells, workload), ""
-    except LibraryError as error:
-        return None, str(error)
 
 
 def _area(counts: Counter[str], cells: Cells) -> float:
@@ -324,17 +322,11 @@ def _area(counts: Counter[str], cells: Cells) -> float:
 
 
 def _split(mapped: Mapped, cells: Cells) -> AreaSplit:
-    registers: Counter[str] = Counter()
-    logic: dict[str, Counter[str]] = {"products": Counter(), "accumulation": Counter()}
-    control: Counter[str] = Counter()
+    counts: dict[str, Counter[str]] = {part: Counter() for part in ("registers", *Part)}
     sequential = cells.flip_flops | cells.clock_gates.keys()
-    for module, instances in mapped.instances().items():
-        part = logic.get(mapped.modules[module].part, control)
-        for kind, number in mapped.cells_of(module).items():
-            (registers if kind in sequential else part)[kind] += instances * number
-    if len(mapped.modules) == 1:
-        logic["accumulation"], control = control, Counter()
-    areas: dict[str, Any] = {name: _area(counts, cells) for name, counts in logic.items()}
-    if not mapped.has_products:
-        areas["products"] = None
-    return AreaSplit(registers=_area(registers, cells), control=_area(control, cells), **areas)
+    for name, instances in mapped.instances().items():
+        part = mapped.modules[name].part if len(mapped.modules) > 1 else Part.ACCUMULATION
+        for kind, number in mapped.cells_of(name).items():
+            counts["registers" if kind in sequential else part][kind] += instances * number
+    areas: dict[str, Any] = {part: _area(counted, cells) for part, counted in counts.items()}
+    return AreaSplit(**areas | ({} if mapped.has_products else {"products": None}))

@@ -165,11 +165,6 @@ class BeyondTables(Stored, frozen=True):
     energy: float
     reach: float
 
-    @property
-    def is_extrapolated(self) -> bool:
-        """Whether a share is more than :data:`EXTRAPOLATED`."""
-        return max(self.arcs, self.energy) > EXTRAPOLATED
-
 
 class Power(Stored, frozen=True):
     """Energy of a netlist at work (docs/energy.md).
@@ -216,8 +211,8 @@ class Power(Stored, frozen=True):
 
     @property
     def is_extrapolated(self) -> bool:
-        """Whether much is read far beyond the library's tables."""
-        return self.beyond_tables.is_extrapolated
+        """Whether more than :data:`EXTRAPOLATED` is read far beyond the library's tables."""
+        return max(self.beyond_tables.arcs, self.beyond_tables.energy) > EXTRAPOLATED
 
 
 class CriticalPath(Stored, frozen=True):

@@ -27,6 +27,12 @@ from dintmac.synth.timing import Boundary
 __all__ = ["Attempt", "Mapped", "Preparation", "map_design", "recipe_sources", "synthesize"]
 
 _RECIPES = Path(__file__).parent / "recipes"
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_RECIPES),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    keep_trailing_newline=True,
+)
 #: Scripts for the smallest area whose mapper takes the first of equal cells, and the others.
 _ORDERED_SCRIPTS = ("amap", "resub", "direct_amap")
 _SCRIPTS = ("nf", "direct_nf")
@@ -129,6 +135,7 @@ class Mapped:
         return Counter(kind for kind in kinds if kind not in self.modules)
 
 
+@cache
 def recipe_sources() -> dict[str, str]:
     """Text of every file of the recipe, by name."""
     recipes = (path for path in sorted(_RECIPES.iterdir()) if path.is_file())
@@ -188,7 +195,9 @@ def map_design(
         for order in {a.order for a in attempts if a.order is not None}:
             (folder / _library_of(order)).write_text(library.text(cells.ordered(order)), "utf-8")
         if boundary is not None:
-            (folder / "boundary.sdc").write_text(_boundary(boundary), "utf-8")
+            # As ABC reads it, which counts in fF.
+            sdc = f"set_driving_cell {boundary.driver}\nset_load {boundary.load} [all_outputs]\n"
+            (folder / "boundary.sdc").write_text(sdc, "utf-8")
         logic = {name: logic_of(module) for name, module in modules.items() if has_logic(module)}
         mapped = _map_logic(list(logic.values()), cells, attempts, boundary is not None, folder)
     return [
@@ -260,28 +269,13 @@ def _map_logic(
     ]
 
 
-def _boundary(boundary: Boundary) -> str:
-    """As ABC reads it, which counts in fF."""
-    return f"set_driving_cell {boundary.driver}\nset_load {boundary.load} [all_outputs]\n"
-
-
 def _library_of(order: int | None) -> str:
     """The file that an attempt maps to."""
     return "cells.lib" if order is None else f"cells{order}.lib"
 
 
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_RECIPES),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-
-
 def _render(template: str, **values: Any) -> str:
-    return _environment().get_template(template).render(**values)
+    return _TEMPLATES.get_template(template).render(**values)
 
 
 def _smallest(attempts: list[Mapped], areas: dict[str, float]) -> Mapped:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from dintmac.hdl.verilog import Export
@@ -31,9 +30,7 @@ _MARGIN = 0.02
 _Result = tuple[Mapped, Timing]
 
 
-def synthesize_within(
-    target_ns: float, export: Export, library: Library, cells: Cells
-) -> tuple[Mapped, Timing]:
+def synthesize_within(target_ns: float, export: Export, library: Library, cells: Cells) -> Mapped:
     """Map a design for the smallest area at a clock period.
 
     Parameters
@@ -45,7 +42,7 @@ def synthesize_within(
 
     Returns
     -------
-    Mapped, Timing
+    Mapped
         The netlist for the smallest area if it is fast enough. Else the smallest of those that
         meet the target by OpenSTA, of the first preparation with any. Else the fastest.
 
@@ -65,34 +62,24 @@ def synthesize_within(
         missed = timing.delay_ns > target_ns
         return missed, timing.delay_ns if missed else netlist.area(cells)
 
-    best = timed([synthesize(export, library, cells)])[0]
+    results = timed([synthesize(export, library, cells)])
     for preparation in _PREPARATIONS:
-        if best[1].delay_ns <= target_ns:
-            break
-
-        def run(attempts: list[Attempt], preparation: Preparation = preparation) -> list[_Result]:
-            mapped = map_design(export, library, cells, attempts, preparation, boundary)
-            return timed([Mapped(m.top, alternate_adders(m.modules, cells)) for m in mapped])
-
         attempts = [Attempt(script, target_ns) for script in _SCRIPTS]
-        best = min([best, *_rounds(run, attempts, target_ns)], key=rank)
-    return best
-
-
-def _rounds(
-    run: Callable[[list[Attempt]], list[_Result]], attempts: list[Attempt], target_ns: float
-) -> Iterator[_Result]:
-    """Results of attempts and of the same attempts with corrected budgets."""
-    for _ in range(_ROUNDS):
-        results = run(attempts)
-        yield from results
-        attempts = [
-            corrected
-            for attempt, (_, timing) in zip(attempts, results, strict=True)
-            if (corrected := _corrected(attempt, target_ns - timing.delay_ns, target_ns)) != attempt
-        ]
-        if not attempts:
-            return
+        if any(timing.delay_ns <= target_ns for _, timing in results):
+            break
+        for _ in range(_ROUNDS):
+            mapped = map_design(export, library, cells, attempts, preparation, boundary)
+            found = timed([Mapped(m.top, alternate_adders(m.modules, cells)) for m in mapped])
+            results += found
+            slacks = [target_ns - timing.delay_ns for _, timing in found]
+            corrected = [
+                _corrected(attempt, slack, target_ns)
+                for attempt, slack in zip(attempts, slacks, strict=True)
+            ]
+            attempts = [new for new, old in zip(corrected, attempts, strict=True) if new != old]
+            if not attempts:
+                break
+    return min(results, key=rank)[0]
 
 
 def _corrected(attempt: Attempt, slack_ns: float, target_ns: float) -> Attempt:

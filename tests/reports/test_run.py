@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import dintmac
+from dintmac.hdl.configuration import Configuration
+from dintmac.hdl.yosys import Yosys
 from dintmac.synth import measure as room
 from dintmac.synth.liberty import find_libraries
 
@@ -34,7 +36,7 @@ def asked(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_call_measures_compares_and_writes(tmp_path):
+def test_a_call_measures_compares_and_writes(tmp_path, monkeypatch):
     done = []
     report = dintmac.report(
         tmp_path / "out",
@@ -53,7 +55,9 @@ def test_a_call_measures_compares_and_writes(tmp_path):
     }
     assert report.tools == room.tools()
     assert dintmac.read_report(tmp_path / "out" / "report.json") == report
-    # From the cache, and nothing is written.
+    # From the cache: nothing is written, no hardware is built, and no script of Yosys runs.
+    monkeypatch.setattr(Yosys, "run", lambda *arguments: pytest.fail("Yosys runs"))
+    monkeypatch.setattr(Configuration, "create", lambda self: pytest.fail("hardware is built"))
     assert dintmac.report(designs=["mac"], quick=True) == report
 
 

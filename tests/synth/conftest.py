@@ -8,6 +8,7 @@ import pickle
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dintmac.golden.files import write_files
@@ -15,6 +16,8 @@ from dintmac.golden.formats import parse
 from dintmac.hdl import dot_product, inner_product
 from dintmac.hdl.configuration import Configuration
 from dintmac.hdl.verilog import export
+from dintmac.synth import cache, measure
+from dintmac.synth.activity import Activity
 from dintmac.synth.cache import Cache
 from dintmac.synth.cells import cells_of
 from dintmac.synth.liberty import Library, find_libraries
@@ -75,6 +78,55 @@ def mapped(ge, ge_cells, shared_folder):
         return configuration, pickle.loads(path.read_bytes())
 
     return synthesized
+
+
+@pytest.fixture(scope="session")
+def kept():
+    """``kept(configuration, library, store, data)``: the record that a cache has, or None."""
+
+    def load(configuration, library, store, data=None):
+        return measure._Task(configuration, library, data=data or {}, store=store).load()
+
+    return load
+
+
+@pytest.fixture
+def edit(monkeypatch):
+    """``edit(module)``: the text of a module is another, without a change of what it does."""
+    original = cache._text_of
+
+    def edited(edited_name):
+        def text_of(name):
+            return original(name) + "# Edited.\n" * (name == edited_name)
+
+        monkeypatch.setattr(cache, "_text_of", text_of)
+        cache.code_of.cache_clear()
+
+    yield edited
+    cache.code_of.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def uniform():
+    """``uniform(circuit, toggles)``: an activity that other tools assume.
+
+    All nets but clocks switch equally often, and all possible states are equally likely. Clocks,
+    gated or not, switch twice a cycle.
+    """
+
+    def assumed(circuit, toggles):
+        rates = np.full(circuit.nets, float(toggles))
+        rates[:2] = 0.0
+        rates[circuit.clock] = 2.0
+        states = {}
+        for kind, group in circuit.instances.items():
+            if group.model.gate:
+                rates[group.nets[group.model.outputs[0]]] = 2.0
+            share = group.model.possible / group.model.possible.sum()
+            states[kind] = np.repeat(share[:, np.newaxis], len(group.parts), axis=1)
+        return Activity(1, rates, rates, states)
+
+    return assumed
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from dintmac.synth.activity import Activity, CellModel, Circuit, TimedSimulation
+from dintmac.synth.activity import CellModel, Circuit, TimedSimulation
 from dintmac.synth.netlist import Cell, Module, NetlistError, Simulation, flatten
 
 COPIES = 64
@@ -228,9 +228,9 @@ def test_gated_clocks_switch_in_the_cycles_that_are_enabled(ge_cells):
     assert activity.toggles[net_of(circuit, "g")] == pytest.approx(2 * enabled / (19 * COPIES))
 
 
-def test_uniform_activity_leaves_impossible_states_out(dot):
+def test_uniform_activity_leaves_impossible_states_out(dot, uniform):
     circuit, _ = dot
-    activity = Activity.uniform(circuit, 0.3)
+    activity = uniform(circuit, 0.3)
     assert activity.toggles[circuit.clock] == 2
     assert activity.toggles[net_of(circuit, "i_valid")] == 0.3
     for kind, group in circuit.instances.items():

@@ -1,12 +1,16 @@
-"""The cache holds what is whole and nothing else."""
+"""The cache holds what is whole and nothing else, and code is hashed with what it imports."""
 
+import ast
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from dintmac.synth.cache import Cache, CacheError, key_of
+import dintmac
+from dintmac.synth import cache as room
+from dintmac.synth.cache import Cache, CacheError, code_of, key_of
 
 KEY = key_of("a", 1)
 
@@ -53,3 +57,64 @@ def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match=r"cache folder must be writable, .* set DINTMAC_CACHE"):
         Cache(tmp_path / "file").store(KEY, {})
+
+
+HARDWARE, MEASURING = ("dintmac.hdl.verilog", ""), ("dintmac.synth.measure", "amaranth")
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """A copy of the package, which is hashed in its place."""
+    ignored = shutil.ignore_patterns("__pycache__", "published*", "*.lib")
+    shutil.copytree(Path(dintmac.__file__).parent, tmp_path / "dintmac", ignore=ignored)
+    monkeypatch.setattr(room, "_SOURCES", tmp_path)
+    code_of.cache_clear()
+    yield tmp_path / "dintmac"
+    code_of.cache_clear()
+
+
+def hashes():
+    code_of.cache_clear()
+    return [code_of(module, without=without) for module, without in (HARDWARE, MEASURING)]
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("golden/models/llama.py", (False, False)),
+        ("golden/gptq.py", (False, False)),
+        ("reports/report.py", (False, False)),
+        ("cli/report.py", (False, False)),
+        ("sim/testbench.py", (False, False)),
+        ("synth/proof.py", (False, False)),
+        ("hdl/architectures/nr4sd.py", (True, False)),
+        ("hdl/tile.py", (True, False)),
+        ("synth/check.py", (False, True)),
+        ("synth/tables.py", (False, True)),
+        ("golden/formats.py", (True, True)),
+        ("golden/arithmetic.py", (False, True)),
+        ("hdl/architectures/__init__.py", (True, True)),
+    ],
+)
+def test_an_edit_changes_the_hash_of_what_imports_it(copy, file, changes):
+    before = hashes()
+    assert hashes() == before
+    with (copy / file).open("a", encoding="utf-8") as stream:
+        stream.write("# Edited.\n")
+    assert tuple(b != a for b, a in zip(before, hashes(), strict=True)) == changes
+
+
+def test_every_import_is_found():
+    """As Python's own grammar finds them, those within functions too."""
+    root = Path(dintmac.__file__).parent
+    rooms = [root, *(root / name for name in ("golden", "hdl", "sim", "synth", "reports"))]
+    for path in (path for room_ in rooms for path in room_.rglob("*.py")):
+        text = path.read_text("utf-8")
+        found = set()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0
+                found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        assert found <= set(room._imported(text)), path

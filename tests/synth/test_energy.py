@@ -17,7 +17,7 @@ from dintmac.synth.activity import Activity, Circuit, TimedSimulation
 from dintmac.synth.cells import ClockGate, cells_of
 from dintmac.synth.energy import PARTS, Electrical, energy_of, measure_energy
 from dintmac.synth.liberty import Library, find_libraries
-from dintmac.synth.measure import cached, measure
+from dintmac.synth.measure import measure
 from dintmac.synth.netlist import Cell, Module, flatten
 from dintmac.synth.records import BeyondTables, Record
 from dintmac.synth.stimuli import stimulus
@@ -42,10 +42,10 @@ def chain(small, small_cells, **options):
     return electrical_of(small, small_cells, modules, "top", **options)
 
 
-def test_energies_are_those_computed_by_hand(small, small_cells):
+def test_energies_are_those_computed_by_hand(small, small_cells, uniform):
     """In fJ at 2 V: half of C·V² and the mean of rise and fall, times transitions in a cycle."""
     electrical = chain(small, small_cells)
-    report = energy_of(electrical, Activity.uniform(electrical.circuit, 0.5))
+    report = energy_of(electrical, uniform(electrical.circuit, 0.5))
     net = 4 / 2
     assert report.dynamic_fj == pytest.approx(
         {
@@ -71,13 +71,13 @@ def test_wires_load_the_nets_that_have_pins(small, small_cells):
     assert electrical.loads[electrical.circuit.clock] == pytest.approx(2.0)
 
 
-def test_what_is_read_far_beyond_the_tables_is_measured(small, small_cells):
+def test_what_is_read_far_beyond_the_tables_is_measured(small, small_cells, uniform):
     """Tables end at a load of 100 fF; the wire of each pin has as much or three times as much."""
     within = chain(small, small_cells, wire=98.0)
-    beyond = energy_of(within, Activity.uniform(within.circuit, 0.5)).beyond_tables
+    beyond = energy_of(within, uniform(within.circuit, 0.5)).beyond_tables
     assert beyond == BeyondTables(arcs=0.0, energy=0.0, reach=pytest.approx(1.0))
     far = chain(small, small_cells, wire=298.0)
-    report = energy_of(far, Activity.uniform(far.circuit, 0.5))
+    report = energy_of(far, uniform(far.circuit, 0.5))
     # Of the clock, D, Q and the inverter's output only Q has the load.
     of_q = 0.5 * ((10 + 6) / 2 + 0.1 * 300)
     dynamic = report.internal_fj + report.switching_fj
@@ -86,12 +86,12 @@ def test_what_is_read_far_beyond_the_tables_is_measured(small, small_cells):
     assert report.beyond_tables.reach == pytest.approx(3.0)
 
 
-def test_slews_beyond_the_tables_count_as_loads_do(small, small_cells):
+def test_slews_beyond_the_tables_count_as_loads_do(small, small_cells, uniform):
     """A slew is 0.02 + 2·load in ns and pF, and tables end at 1 ns."""
     electrical = chain(small, small_cells)
     q = electrical.circuit.instances["INV"].nets["A"]
     electrical.slews[q] = 5.0
-    report = energy_of(electrical, Activity.uniform(electrical.circuit, 0.5))
+    report = energy_of(electrical, uniform(electrical.circuit, 0.5))
     assert (report.beyond_tables.arcs, report.beyond_tables.reach) == (1 / 4, 5.0)
     # What the inverter takes inside does not depend on its slew.
     dynamic = report.internal_fj + report.switching_fj
@@ -169,14 +169,16 @@ def test_real_operands_give_parts_that_add_up(small, small_cells, small_mac):
     assert slower.split_fj["products"] == power.split_fj["products"]
 
 
-def test_no_energy_hangs_on_the_name_of_a_class(small, small_cells, small_mac, renamed_components):
+def test_no_energy_hangs_on_the_name_of_a_class(
+    small, small_cells, small_mac, renamed_components, uniform
+):
     renamed = synthesize(export(MAC), small, small_cells)
     assert renamed.modules.keys() & small_mac.modules.keys() == {"mac", "mac_mac"}
     before, after = (
         electrical_of(small, small_cells, design.modules, design.top)
         for design in (small_mac, renamed)
     )
-    reports = [energy_of(e, Activity.uniform(e.circuit, 0.5)) for e in (before, after)]
+    reports = [energy_of(e, uniform(e.circuit, 0.5)) for e in (before, after)]
     assert reports[1].dynamic_fj == pytest.approx(reports[0].dynamic_fj)
 
 
@@ -210,14 +212,14 @@ def test_periods_are_positive(small, small_cells, small_mac):
         measure_energy(small_mac, MAC, small, small_cells, operands(DINT4), period_ns=0)
 
 
-def test_records_have_the_energy_on_data_of_their_format(small, store):
+def test_records_have_the_energy_on_data_of_their_format(small, store, kept):
     data = {"dINT4": operands(DINT4)}
     record = measure(MAC, small, data=data, store=store)
     assert record.power.energy_per_mac_fj > 0
-    assert cached(MAC, small, data=data, store=store) == record
+    assert kept(MAC, small, store, data) == record
     assert msgspec.convert(msgspec.to_builtins(record), Record) == record
     # Without data it is another record.
-    assert cached(MAC, small, store=store) is None
+    assert kept(MAC, small, store) is None
     plain = measure(MAC, small, store=store)
     missing = "no workload of dINT4 was given"
     assert plain == structs.replace(record, power=None, power_missing=missing)
@@ -358,10 +360,10 @@ needs_opensta = pytest.mark.needs("opensta")
 
 
 @needs_opensta
-def test_opensta_agrees_but_for_how_it_adds_arcs(small, small_cells, small_mac, tmp_path):
+def test_opensta_agrees_but_for_how_it_adds_arcs(small, small_cells, small_mac, tmp_path, uniform):
     internal, switching, leakage = opensta(tmp_path, small, small_cells, small_mac, RATE, PERIOD)
     electrical = electrical_of(small, small_cells, small_mac.modules, small_mac.top)
-    activity = Activity.uniform(electrical.circuit, RATE)
+    activity = uniform(electrical.circuit, RATE)
     report = energy_of(electrical, activity)
     assert leakage == pytest.approx(report.leakage_nw * 1e-9, rel=1e-4)
     wanted = switching_without_ports(electrical, report) * WATTS
@@ -378,7 +380,7 @@ NOT_COMPARED = re.compile(
 @needs_opensta
 @pytest.mark.needs("libraries")
 @pytest.mark.slow
-def test_opensta_agrees_on_nets_and_leakage_in_real_libraries(store, tmp_path):
+def test_opensta_agrees_on_nets_and_leakage_in_real_libraries(store, tmp_path, uniform):
     """Its internal power is larger, because it adds edges and arcs."""
     for original in (library for library in find_libraries() if library.name != "ge"):
         path = tmp_path / f"{original.name}.lib"
@@ -386,7 +388,7 @@ def test_opensta_agrees_on_nets_and_leakage_in_real_libraries(store, tmp_path):
         library, cells = Library.read(path), cells_of(original, store)
         design = synthesize(export(MAC), original, cells)
         electrical = electrical_of(library, cells, design.modules, design.top)
-        report = energy_of(electrical, Activity.uniform(electrical.circuit, RATE))
+        report = energy_of(electrical, uniform(electrical.circuit, RATE))
         internal, switching, leakage = opensta(tmp_path, library, cells, design, RATE, PERIOD)
         wanted = switching_without_ports(electrical, report) * WATTS
         # OpenSTA gives an inverted reset no activity: seen in osu018, where it is two gates' input.

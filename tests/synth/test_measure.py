@@ -11,11 +11,12 @@ import pytest
 
 import dintmac.synth.measure as room
 from dintmac.golden.formats import DINT4, INT4, INT8
+from dintmac.hdl.catalog import DESIGNS
 from dintmac.hdl.configuration import Configuration
 from dintmac.synth.cache import Cache, CacheError
 from dintmac.synth.check import CheckError
 from dintmac.synth.liberty import Library, LibraryError
-from dintmac.synth.measure import cached, measure, measure_all
+from dintmac.synth.measure import measure, measure_all
 from dintmac.synth.records import Record
 from dintmac.synth.stimuli import gaussian
 from dintmac.synth.timing import TimingError
@@ -74,30 +75,131 @@ def test_a_record_comes_from_the_cache_without_export(record, ge, store, monkeyp
     assert measure(MAC, ge, store=store) == record
 
 
-@pytest.mark.parametrize("damage", ["", "{}", '{"area": 1}'])
-def test_a_damaged_record_is_measured_again(record, ge, store, damage):
-    path = store._path(room._key(MAC, ge, None, (None, None)))
-    path.write_text(damage)
-    assert cached(MAC, ge, store=store) is None
+def task(configuration=MAC, library=None, target=None, data=None, store=None):
+    return room._Task(configuration, library, target, data=data or {}, store=store)
+
+
+@pytest.mark.parametrize("damage", ["", "{}", '{"area": 1}', '{"hardware": [1]}'])
+@pytest.mark.parametrize("which", ["record", "hardware"])
+def test_a_damaged_file_is_measured_again(record, ge, store, kept, which, damage):
+    looked_for = task(library=ge, store=store)
+    key = {"record": looked_for._key(record.inputs_sha256), "hardware": looked_for._hardware_key()}
+    store._path(key[which]).write_text(damage)
+    assert kept(MAC, ge, store) is None
     assert measure(MAC, ge, store=store) == record
-    assert cached(MAC, ge, store=store) == record
+    assert kept(MAC, ge, store) == record
 
 
-def test_what_an_area_depends_on_is_in_the_key(ge, monkeypatch):
-    keys = {
-        room._key(MAC, ge, None, (None, None)),
-        room._key(Configuration("mac", DINT4, parameters={"depth": 65}), ge, None, (None, None)),
-        room._key(Configuration("mac", DINT4, "behavioural", SMALL), ge, None, (None, None)),
-        room._key(Configuration("mac", INT4, parameters=SMALL), ge, None, (None, None)),
-        room._key(MAC, dataclasses.replace(ge, sha256="0"), None, (None, None)),
-        room._key(MAC, ge, 1.5, (None, None)),
-        room._key(MAC, ge, None, (gaussian(DINT4), None)),
-        room._key(MAC, ge, None, (gaussian(DINT4), gaussian(INT8))),
-    }
-    for name in ("tools", "_sources_sha256"):
+def test_what_a_record_depends_on_is_in_the_key(ge, monkeypatch):
+    data = {"dINT4": gaussian(DINT4)}
+    tasks = [
+        task(library=ge),
+        task(Configuration("mac", DINT4, parameters={"depth": 65}), ge),
+        task(Configuration("mac", DINT4, "behavioural", SMALL), ge),
+        task(Configuration("mac", INT4, parameters=SMALL), ge),
+        task(library=dataclasses.replace(ge, sha256="0")),
+        task(library=dataclasses.replace(ge, name="other")),
+        task(library=ge, data=data),
+        task(Configuration("fused", INT4), ge),
+        task(Configuration("fused", INT4), ge, data={"INT8": gaussian(INT8)}),
+    ]
+    keys = [one._key(one.inputs("hardware")) for one in tasks]
+    keys.append(tasks[0]._key(tasks[0].inputs("other hardware")))
+    for name in ("tools", "recipe_sources"):
         monkeypatch.setattr(room, name, lambda: {"other": "1"})
-        keys.add(room._key(MAC, ge, None, (None, None)))
-    assert len(keys) == 10
+        keys.append(tasks[0]._key(tasks[0].inputs("hardware")))
+    assert len(set(keys)) == len(keys) == 12
+
+
+def test_a_target_is_in_the_key(small, need):
+    need("opensta")
+    targets = [None, 1.5, 2.5, 1, 1.0]
+    keys = [(t := task(library=small, target=target))._key(t.inputs("")) for target in targets]
+    assert len(set(keys)) == 4
+    assert keys[3] == keys[4]
+
+
+def test_data_that_is_not_used_is_not_in_the_key(ge):
+    unused = {"INT4": gaussian(INT4)}
+    without_stimuli = Configuration("pe", DINT4, parameters={"double_buffered": 0})
+    for configuration, data in [(MAC, unused), (without_stimuli, {"dINT4": gaussian(DINT4)})]:
+        first, second = task(configuration, ge), task(configuration, ge, data=data)
+        assert first._key("") == second._key("")
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["golden.models.llama", "golden.recipe", "reports.report", "cli.report", "synth.ratios"],
+)
+def test_code_that_measures_nothing_leaves_a_record(record, ge, store, kept, edit, module):
+    edit(f"dintmac.{module}")
+    assert kept(MAC, ge, store) == record
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "synthesis",
+        "targets",
+        "polarity",
+        "cells",
+        "timing",
+        "check",
+        "netlist",
+        "stimuli",
+        "energy",
+    ],
+)
+def test_code_that_measures_makes_another_record(record, ge, store, kept, edit, module):
+    edit(f"dintmac.synth.{module}")
+    assert kept(MAC, ge, store) is None
+
+
+def test_the_golden_model_belongs_to_what_measures(record, ge, store, kept, edit):
+    for module in ("formats", "arithmetic", "quantize"):
+        edit(f"dintmac.golden.{module}")
+        assert kept(MAC, ge, store) is None
+
+
+@pytest.mark.parametrize("module", ["architectures.nr4sd", "pe", "bit_heap", "readable"])
+def test_hardware_code_that_leaves_the_verilog_leaves_a_record(
+    record, ge, store, kept, edit, module, monkeypatch
+):
+    edit(f"dintmac.hdl.{module}")
+    assert kept(MAC, ge, store) is None
+    monkeypatch.setattr(room, "synthesize", None)
+    assert measure(MAC, ge, store=store) == record
+    # It is known from now on.
+    monkeypatch.setattr(room, "export", None)
+    assert measure(MAC, ge, store=store) == record
+
+
+def test_hardware_code_that_changes_the_verilog_makes_another_record(
+    record, ge, store, edit, renamed_components, monkeypatch
+):
+    class MappedError(Exception):
+        pass
+
+    def synthesize(*arguments):
+        raise MappedError
+
+    edit("dintmac.hdl.dot_product")
+    monkeypatch.setattr(room, "synthesize", synthesize)
+    with pytest.raises(MappedError):
+        measure(MAC, ge, store=store)
+
+
+@pytest.mark.parametrize(
+    "maker", [DESIGNS["mac"].component, type(MAC.multiplier), DINT4.kind.half_steps]
+)
+def test_what_follows_from_code_of_others_is_measured_anew(
+    record, ge, tmp_path, kept, maker, monkeypatch
+):
+    """Only our own code is hashed: theirs may have changed."""
+    monkeypatch.setattr(maker, "__module__", "theirs")
+    store = Cache(tmp_path)
+    assert measure(MAC, ge, store=store) == record
+    assert kept(MAC, ge, store) is None
 
 
 def test_records_come_in_the_order_of_the_jobs_however_many_work(ge, tmp_path):
@@ -123,7 +225,7 @@ def test_a_warm_run_takes_no_time(record, ge, store):
     assert time.perf_counter() - start < 2
 
 
-def test_an_interrupted_run_resumes(ge, tmp_path, monkeypatch):
+def test_an_interrupted_run_resumes(ge, tmp_path, kept, monkeypatch):
     store = Cache(tmp_path)
     jobs = [(configuration, ge) for configuration in ALL]
 
@@ -132,15 +234,15 @@ def test_an_interrupted_run_resumes(ge, tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         measure_all(jobs, workers=1, store=store, progress=interrupt)
-    assert cached(*jobs[0], store=store) is not None
+    assert kept(*jobs[0], store) is not None
     assert not list(tmp_path.glob("*.tmp"))
     measured = []
-    original = room.measure
+    original = room._measured
     monkeypatch.setattr(
-        room, "measure", lambda *job, **others: measured.append(job) or original(*job, **others)
+        room, "_measured", lambda task: measured.append(task.configuration) or original(task)
     )
     measure_all(jobs, workers=1, store=store)
-    assert measured == jobs[1:]
+    assert measured == ALL[1:]
 
 
 INTERRUPTED = """
@@ -191,7 +293,7 @@ def test_an_error_in_a_worker_is_the_error_of_the_run(ge, tmp_path):
         measure_all(jobs, workers=2, store=Cache(tmp_path / "cache"))
 
 
-def test_a_wrong_netlist_is_not_recorded(ge, tmp_path, monkeypatch):
+def test_a_wrong_netlist_is_not_recorded(ge, tmp_path, kept, monkeypatch):
     """The export is that of INT4: its netlist must not pass for dINT4."""
     wrong = room.export(Configuration("mac", INT4, parameters=SMALL))
     monkeypatch.setattr(room, "export", lambda configuration: wrong)
@@ -200,13 +302,13 @@ def test_a_wrong_netlist_is_not_recorded(ge, tmp_path, monkeypatch):
     store = Cache(tmp_path)
     with pytest.raises(CheckError, match=r"mac_dint4_digits_d64 in ge: o_sum must"):
         measure(MAC, ge, store=store)
-    assert cached(MAC, ge, store=store) is None
+    assert kept(MAC, ge, store) is None
 
 
 def test_an_unusable_library_ends_the_run_before_anything_is_measured(ge, tmp_path, monkeypatch):
     path = tmp_path / "empty.lib"
     path.write_text("library (empty) { }")
-    monkeypatch.setattr(room, "measure", None)
+    monkeypatch.setattr(room, "_measured", None)
     jobs = [(MAC, ge), (MAC, Library.read(path))]
     with pytest.raises(LibraryError, match="library must have cells to map to"):
         measure_all(jobs, store=Cache(tmp_path))
