@@ -185,6 +185,7 @@ def find_sta() -> Sta:
     return Sta(command, version[0])
 
 
+@functools.cache
 def has_delays(library: Library) -> bool:
     """Whether a library has tables of delays; numbers that no load changes are not enough."""
     return any(_has_delays(library.group([name])) for name in library.facts)
