@@ -15,6 +15,7 @@ from dintmac.golden.files import cache_folder, write_files
 
 __all__ = ["Cache", "CacheError", "code_of", "key_of"]
 
+#: The folder of the package, and how its modules import.
 _SOURCES = Path(__file__).parents[2]
 _IMPORT = re.compile(r"^\s*(?:from|import) ([\w.]+)(?: import (\([^)]*\)|.*))?", re.MULTILINE)
 

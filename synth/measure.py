@@ -234,7 +234,7 @@ def _hardware_of(exported: Export) -> str:
 
 
 def _measured(task: _Task) -> Record:
-    """All stages, each of what those before have made."""
+    """All stages in their order, each a function of what those before have made."""
     exported = export(task.configuration)
     # Another state of our code may have made the same Verilog.
     record = task.load(exported)
@@ -274,13 +274,13 @@ def _check(task: _Task, mapped: Mapped) -> Check:
 
 def _power(task: _Task, mapped: Mapped) -> tuple[list[Power | None], str]:
     """Energy on each workload, and why there is none on the first."""
-    job, missing = (task.configuration, task.library, task.cells), ""
+    of, missing = (task.configuration, task.library, task.cells), ""
     if not measurable(task.configuration):
         missing = "designs of these sizes and options have no stimuli"
     elif task.workloads[0] is None:
         missing = f"no workload of {task.configuration.format.name} was given"
     try:
-        return [measure_energy(mapped, *job, w) if w else None for w in task.workloads], missing
+        return [measure_energy(mapped, *of, w) if w else None for w in task.workloads], missing
     except LibraryError as error:
         return [None], str(error)
 
