@@ -300,7 +300,7 @@ def _record(
         library=task.library.name,
         recipe="area" if task.target_delay_ns is None else "delay",
         target_delay_ns=task.target_delay_ns,
-        area=_area(counts, cells),
+        area=round(mapped.area(cells), _DECIMALS),
         area_unit=task.library.area_unit,
         area_split=_split(mapped, cells),
         cells=dict(sorted(counts.items())),
@@ -317,10 +317,6 @@ def _record(
     )
 
 
-def _area(counts: Counter[str], cells: Cells) -> float:
-    return round(sum(cells.areas[kind] * number for kind, number in counts.items()), _DECIMALS)
-
-
 def _split(mapped: Mapped, cells: Cells) -> AreaSplit:
     counts: dict[str, Counter[str]] = {part: Counter() for part in ("registers", *Part)}
     sequential = cells.flip_flops | cells.clock_gates.keys()
@@ -328,5 +324,8 @@ def _split(mapped: Mapped, cells: Cells) -> AreaSplit:
         part = mapped.modules[name].part if len(mapped.modules) > 1 else Part.ACCUMULATION
         for kind, number in mapped.cells_of(name).items():
             counts["registers" if kind in sequential else part][kind] += instances * number
-    areas: dict[str, Any] = {part: _area(counted, cells) for part, counted in counts.items()}
+    areas: dict[str, Any] = {
+        part: round(sum(cells.areas[kind] * number for kind, number in counted.items()), _DECIMALS)
+        for part, counted in counts.items()
+    }
     return AreaSplit(**areas | ({} if mapped.has_products else {"products": None}))

@@ -92,7 +92,8 @@ def hashes():
         ("synth/check.py", (False, True)),
         ("synth/tables.py", (False, True)),
         ("golden/formats.py", (True, True)),
-        ("golden/arithmetic.py", (False, True)),
+        ("golden/workload.py", (False, True)),
+        ("hdl/behaviour/element.py", (True, True)),
         ("hdl/architectures/__init__.py", (True, True)),
     ],
 )
