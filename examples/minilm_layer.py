@@ -22,9 +22,9 @@ from minilm_workload import SENTENCES, model_folder
 from numpy.typing import NDArray
 
 from dintmac.golden.formats import DINT4, Format
-from dintmac.golden.linear import IntegerLinear
 from dintmac.golden.models.folder import load_bert, load_tokenizer
-from dintmac.golden.recipe import Recipe, quantize_layers
+from dintmac.golden.quantization.linear import IntegerLinear
+from dintmac.golden.quantization.recipe import Recipe, quantize_layers
 from dintmac.golden.workload import Workload
 from dintmac.hdl.configuration import Configuration
 from dintmac.sim.simulators import find_simulator

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.calibration import calibrate
 from dintmac.golden.checks import check_array, check_axes, describe
 from dintmac.golden.files import write_files
 from dintmac.golden.formats import Format, parse
-from dintmac.golden.quantize import quantize_weights
+from dintmac.golden.quantization.activations import calibrate
+from dintmac.golden.quantization.weights import quantize_weights
 
 __all__ = ["Layer", "Workload", "load", "load_layer", "quantized", "save"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dintmac.golden.evaluation.tasks import Evaluation, Row
 from dintmac.golden.files import Content, write_folder
-from dintmac.golden.slac import ActivationRange, growth
-from dintmac.golden.tasks import Evaluation, Row
+from dintmac.golden.quantization.slac import ActivationRange, growth
 from dintmac.reports import documents
 from dintmac.reports.grouping import gathered, grouped
 from dintmac.reports.labels import DASH, plural, times

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dintmac.golden.evaluation.tasks import Evaluation, Row
 from dintmac.golden.files import Content, write_folder
-from dintmac.golden.grids import NF4, whole_levels
-from dintmac.golden.tasks import Evaluation, Row
+from dintmac.golden.quantization.grids import NF4, whole_levels
 from dintmac.reports.grouping import grouped
 from dintmac.reports.labels import DASH, number, short_title
 from dintmac.reports.pages import plain_table, render_markdown

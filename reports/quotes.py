@@ -16,8 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dintmac.golden.evaluation.tasks import Evaluation
 from dintmac.golden.files import write_files
-from dintmac.golden.tasks import Evaluation
 from dintmac.reports.comparisons import compare, conclusion
 from dintmac.reports.elements import (
     element_table,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dintmac.golden.files import check_folder
 from dintmac.golden.formats import parse
-from dintmac.golden.variants import named_formats
+from dintmac.golden.quantization.variants import named_formats
 from dintmac.reports.report import Report, write_report
 from dintmac.synth.liberty import find_libraries
 from dintmac.synth.measure import measure_all, tools

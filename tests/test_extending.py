@@ -78,7 +78,8 @@ def test_a_format_from_outside(run, tmp_path):
 def test_a_format_from_outside_is_quantized_to_packed_and_named(run):
     program = """\
 import numpy as np
-from dintmac.golden import formats, matmul, packing, quantize
+from dintmac.golden import formats, matmul, packing
+from dintmac.golden.quantization import weights as quantize
 po4 = formats.parse("PO4")
 weights = np.random.default_rng(0).normal(size=(3, 8))
 codes = quantize.quantize_weights(weights.astype(np.float32), po4).codes

@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy as safetensors
 
 from dintmac.cli import console, entry, main
-from dintmac.golden import export
+from dintmac.golden.evaluation import export
 from dintmac.reports import evaluation
 
 FAST = {"--length": 16, "--count": 4, "--scales": "absmax"}

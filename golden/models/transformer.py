@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.checks import check_array, check_axes, check_int, check_member, check_real
-from dintmac.golden.linear import FloatLinear, Linear
 from dintmac.golden.models.tensors import TensorFiles
+from dintmac.golden.quantization.linear import FloatLinear, Linear
 
 Floats = NDArray[np.float32]
 Tokens = NDArray[np.int64]

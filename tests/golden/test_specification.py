@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dintmac.golden import calibration, quantize
 from dintmac.golden.arithmetic import Overflow, Requantizer, Rounding, narrow, rounding_shift
-from dintmac.golden.calibration import AffineQuantizer
 from dintmac.golden.formats import DINT4, FP4, INT4, INT8, dint, integer, parse
 from dintmac.golden.matmul import exact_depth
 from dintmac.golden.packing import pack
-from dintmac.golden.quantize import ScaleSearch, quantize_weights, split_error
+from dintmac.golden.quantization import activations as calibration
+from dintmac.golden.quantization import weights as quantize
+from dintmac.golden.quantization.activations import AffineQuantizer
+from dintmac.golden.quantization.weights import ScaleSearch, quantize_weights, split_error
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "dint.md").read_text(encoding="utf-8")

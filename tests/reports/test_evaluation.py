@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dintmac.golden.evaluate import LayerError
-from dintmac.golden.slac import ActivationRange
-from dintmac.golden.tasks import Evaluation, Row
-from dintmac.golden.variants import Variant
+from dintmac.golden.evaluation.metrics import LayerError
+from dintmac.golden.evaluation.tasks import Evaluation, Row
+from dintmac.golden.quantization.slac import ActivationRange
+from dintmac.golden.quantization.variants import Variant
 from dintmac.reports.evaluation import FILES, read_evaluation, summary, write_evaluation
 from dintmac.reports.panels import Line, LinePanel
 from dintmac.reports.plots import draw

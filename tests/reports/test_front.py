@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from dintmac.golden.evaluate import LayerError
-from dintmac.golden.tasks import Evaluation, Row
-from dintmac.golden.variants import Variant
+from dintmac.golden.evaluation.metrics import LayerError
+from dintmac.golden.evaluation.tasks import Evaluation, Row
+from dintmac.golden.quantization.variants import Variant
 from dintmac.reports.front import FILES, fronts, nf4_note, summary, write_front
 from dintmac.reports.panels import FrontLine, FrontPanel
 from dintmac.reports.plots import draw

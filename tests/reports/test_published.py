@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dintmac.golden.formats import INT8
-from dintmac.golden.variants import MAC_FORMATS
+from dintmac.golden.quantization.variants import MAC_FORMATS
 from dintmac.hdl.configuration import Configuration
 from dintmac.reports.evaluation import read_evaluation
 from dintmac.reports.front import fronts, write_front

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from dintmac.golden.evaluate import LayerError
-from dintmac.golden.tasks import Evaluation, Row
-from dintmac.golden.variants import Variant
+from dintmac.golden.evaluation.metrics import LayerError
+from dintmac.golden.evaluation.tasks import Evaluation, Row
+from dintmac.golden.quantization.variants import Variant
 from dintmac.reports import quotes
 from dintmac.reports.front import Front, Point
 from dintmac.reports.quotes import filled, main, method_table, on_all_fronts, pages, rival_table

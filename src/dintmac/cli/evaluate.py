@@ -94,9 +94,9 @@ def add_options(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb and return its exit status."""
-    from dintmac.golden import tasks
+    from dintmac.golden.evaluation import tasks
     from dintmac.golden.files import check_folder
-    from dintmac.golden.variants import variants
+    from dintmac.golden.quantization.variants import variants
     from dintmac.reports.evaluation import summary, write_evaluation
 
     if options.shots and options.questions is None:
@@ -135,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _axis(options: argparse.Namespace, name: str) -> list[str]:
     """The names of an axis of the table."""
-    from dintmac.golden.variants import named_formats
+    from dintmac.golden.quantization.variants import named_formats
 
     names: list[str] = getattr(options, name) or axes()[name][2]
     return named_formats(names) if name == "format" else names

@@ -40,8 +40,8 @@ def add_options(verb: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb and return its exit status."""
-    from dintmac.golden import tasks
-    from dintmac.golden.variants import Variant
+    from dintmac.golden.evaluation import tasks
+    from dintmac.golden.quantization.variants import Variant
 
     variant = Variant(options.method, options.format, options.granularity, options.scales)
     began = time.monotonic()

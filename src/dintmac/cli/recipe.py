@@ -12,9 +12,9 @@ from dintmac.cli.console import peak_memory
 from dintmac.cli.options import format_help
 
 if TYPE_CHECKING:
-    from dintmac.golden.calibration import ActivationScheme
-    from dintmac.golden.recipe import Recipe
-    from dintmac.golden.tasks import Windows
+    from dintmac.golden.evaluation.tasks import Windows
+    from dintmac.golden.quantization.activations import ActivationScheme
+    from dintmac.golden.quantization.recipe import Recipe
 
 __all__ = [
     "MODEL_HELP",
@@ -85,7 +85,7 @@ def add_recipe(verb: argparse.ArgumentParser) -> None:
 
 def recipe_of(options: argparse.Namespace) -> Recipe:
     """What the options say that is the same in all rows of a table."""
-    from dintmac.golden.recipe import Recipe
+    from dintmac.golden.quantization.recipe import Recipe
 
     return Recipe(
         signed_scale=not (options.positive_scales or options.asymmetric),
@@ -97,7 +97,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
 
 
 def _activations(options: argparse.Namespace) -> ActivationScheme | None:
-    from dintmac.golden.calibration import ActivationScheme, Calibration
+    from dintmac.golden.quantization.activations import ActivationScheme, Calibration
 
     methods = {method.value: method for method in Calibration}
     percentile = options.activations == Calibration.PERCENTILE.value
@@ -143,7 +143,7 @@ def add_calibration(verb: argparse.ArgumentParser) -> None:
 
 def windows_of(options: argparse.Namespace) -> Windows:
     """The calibration sequences of a causal model."""
-    from dintmac.golden.tasks import Windows
+    from dintmac.golden.evaluation.tasks import Windows
 
     return Windows(options.length, options.count, options.seed)
 

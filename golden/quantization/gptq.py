@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.calibration import in_batches
 from dintmac.golden.checks import check_positive, check_real
-from dintmac.golden.quantize import QuantizedTensor, decode, encode
+from dintmac.golden.quantization.activations import in_batches
+from dintmac.golden.quantization.weights import QuantizedTensor, decode, encode
 
 #: Columns between which the error is passed on at once, by one product of matrices.
 BLOCK = 64

@@ -24,9 +24,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.calibration import ActivationScheme, in_batches
 from dintmac.golden.checks import check_axes, check_member, check_real
-from dintmac.golden.linear import squared_norm
+from dintmac.golden.quantization.activations import ActivationScheme, in_batches
+from dintmac.golden.quantization.linear import squared_norm
 
 Floats = NDArray[np.float32]
 

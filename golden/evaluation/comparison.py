@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from dintmac.golden.evaluate import ErrorMeter, LayerError, Measure
-from dintmac.golden.export import QuantizedFolder
-from dintmac.golden.linear import IntegerLinear, Linear
+from dintmac.golden.evaluation.export import QuantizedFolder
+from dintmac.golden.evaluation.metrics import ErrorMeter, LayerError, Measure
 from dintmac.golden.models.transformer import Floats, Tokens, Transformer, ignore
-from dintmac.golden.recipe import (
+from dintmac.golden.quantization.linear import IntegerLinear, Linear
+from dintmac.golden.quantization.recipe import (
     QuantizedLayer,
     Recipe,
     Scales,

@@ -3,10 +3,10 @@
 import pytest
 
 from dintmac.golden.formats import DINT4, FP4, INT4
-from dintmac.golden.grids import parse_grid
-from dintmac.golden.quantize import Granularity, ScaleSearch
-from dintmac.golden.recipe import Method, Recipe
-from dintmac.golden.variants import MAC_FORMATS, Variant, variants
+from dintmac.golden.quantization.grids import parse_grid
+from dintmac.golden.quantization.recipe import Method, Recipe
+from dintmac.golden.quantization.variants import MAC_FORMATS, Variant, variants
+from dintmac.golden.quantization.weights import Granularity, ScaleSearch
 
 BASE = Recipe(alpha=0.7)
 

@@ -3,11 +3,16 @@
 import numpy as np
 import pytest
 
-from dintmac.golden import gptq as module
 from dintmac.golden.formats import DINT4, INT4
-from dintmac.golden.gptq import gptq, hessian
-from dintmac.golden.grids import NF4
-from dintmac.golden.quantize import Granularity, ScaleSearch, quantize_weights, split_error
+from dintmac.golden.quantization import gptq as module
+from dintmac.golden.quantization.gptq import gptq, hessian
+from dintmac.golden.quantization.grids import NF4
+from dintmac.golden.quantization.weights import (
+    Granularity,
+    ScaleSearch,
+    quantize_weights,
+    split_error,
+)
 
 STARTS = [
     lambda w: quantize_weights(w, DINT4, signed_scale=True),

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tokenizers
 
-from dintmac.golden.evaluate import measure
+from dintmac.golden.evaluation.metrics import measure
+from dintmac.golden.evaluation.questions import Question, Questions, read_questions
 from dintmac.golden.models.folder import Encoding, load_tokenizer
 from dintmac.golden.models.llama import Llama, LlamaConfig
-from dintmac.golden.questions import Question, Questions, read_questions
 
 CONFIG = LlamaConfig(12, 8, 12, 1, 2, 10, 2, 4)
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dintmac.golden.checks import check_int, check_member
-from dintmac.golden.evaluate import log_softmax
+from dintmac.golden.evaluation.metrics import log_softmax
 from dintmac.golden.inputs import load_text, parse_object
 from dintmac.golden.models.folder import Encoding
 from dintmac.golden.models.transformer import CausalModel, Floats, Tokens, Transformer

@@ -10,20 +10,21 @@ from typing import Any
 import numpy as np
 
 from dintmac.golden.checks import check_int
-from dintmac.golden.comparison import Outcome, Scores, Source, compare
-from dintmac.golden.evaluate import Embeddings, LayerError, Measure, Text
-from dintmac.golden.export import QuantizedFolder, write_model
+from dintmac.golden.evaluation.comparison import Outcome, Scores, Source, compare
+from dintmac.golden.evaluation.export import QuantizedFolder, write_model
+from dintmac.golden.evaluation.metrics import Embeddings, LayerError, Measure, Text
+from dintmac.golden.evaluation.questions import Questions, read_questions
 from dintmac.golden.inputs import load_lines, load_text
 from dintmac.golden.models.folder import Encoding, load_model, load_tokenizer
 from dintmac.golden.models.transformer import CausalModel, Tokens, Transformer
-from dintmac.golden.questions import Questions, read_questions
-from dintmac.golden.recipe import Recipe
-from dintmac.golden.slac import ActivationRange, activation_ranges, calibration_batch
-from dintmac.golden.variants import Variant
+from dintmac.golden.quantization.recipe import Recipe
+from dintmac.golden.quantization.slac import ActivationRange, activation_ranges, calibration_batch
+from dintmac.golden.quantization.variants import Variant
 
 #: Sentences that come with the package, one a line; no sentence is in both files.
-CALIBRATION = Path(__file__).with_name("texts") / "calibration.txt"
-EVALUATION = Path(__file__).with_name("texts") / "evaluation.txt"
+_TEXTS = Path(__file__).parents[1] / "texts"
+CALIBRATION = _TEXTS / "calibration.txt"
+EVALUATION = _TEXTS / "evaluation.txt"
 
 #: More tokens than any text has: nothing is cut off.
 _UNLIMITED = 1 << 31
@@ -121,7 +122,7 @@ def quantize(
     windows: Windows = Windows(),
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[str, Any]:
-    """Quantize a model and write it, as :func:`~dintmac.golden.export.write_model` does.
+    """Quantize a model and write it, as :func:`~dintmac.golden.evaluation.export.write_model` does.
 
     Parameters
     ----------
@@ -183,8 +184,8 @@ def evaluate(
     text : Path
         Text to evaluate on; for an encoder, a sentence a line.
     context, stride : int, optional
-        Of the perplexity, as in :class:`~dintmac.golden.evaluate.Text`; ``context`` is the length
-        of the windows by default, and at most the positions of the model.
+        Of the perplexity, as in :class:`~dintmac.golden.evaluation.metrics.Text`; ``context`` is
+        the length of the windows by default, and at most the positions of the model.
     questions : Path, optional
         JSONL file of multiple-choice questions, for a causal model.
     shots : int

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from dintmac.golden import scaling as module
-from dintmac.golden.calibration import ActivationScheme
 from dintmac.golden.formats import DINT4
-from dintmac.golden.quantize import quantize_weights
-from dintmac.golden.scaling import Family, rank_scales, smoothquant_scale
+from dintmac.golden.quantization import scaling as module
+from dintmac.golden.quantization.activations import ActivationScheme
+from dintmac.golden.quantization.scaling import Family, rank_scales, smoothquant_scale
+from dintmac.golden.quantization.weights import quantize_weights
 
 SCHEME = ActivationScheme()
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dintmac.golden.calibration import (
+from dintmac.golden.quantization.activations import (
     AffineQuantizer,
     Calibration,
     calibrate,

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from dintmac.golden.models.llama import Llama, LlamaConfig
-from dintmac.golden.slac import ActivationRange, activation_ranges, calibration_batch, growth
+from dintmac.golden.quantization.slac import (
+    ActivationRange,
+    activation_ranges,
+    calibration_batch,
+    growth,
+)
 
 CONFIG = LlamaConfig(12, 8, 12, 1, 2, 32, 2, 4)
 RNG = np.random.default_rng(0)

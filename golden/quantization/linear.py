@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.arithmetic import Requantizer
-from dintmac.golden.calibration import AffineQuantizer, QuantizerOf, in_batches
 from dintmac.golden.checks import check_array
 from dintmac.golden.formats import FORMATS, Format, named
 from dintmac.golden.matmul import matmul
-from dintmac.golden.quantize import Granularity, QuantizedTensor
+from dintmac.golden.quantization.activations import AffineQuantizer, QuantizerOf, in_batches
+from dintmac.golden.quantization.weights import Granularity, QuantizedTensor
 
 Floats = NDArray[np.float32]
 

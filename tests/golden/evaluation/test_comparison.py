@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import safetensors.numpy as safetensors
 
-from dintmac.golden.comparison import compare
-from dintmac.golden.evaluate import Text, layer_errors, measure
+from dintmac.golden.evaluation.comparison import compare
+from dintmac.golden.evaluation.metrics import Text, layer_errors, measure
 from dintmac.golden.formats import INT4
 from dintmac.golden.models.folder import load_model
 from dintmac.golden.models.llama import LlamaConfig
 from dintmac.golden.models.tensors import TensorFiles
-from dintmac.golden.recipe import Method, Recipe, quantize_layers
+from dintmac.golden.quantization.recipe import Method, Recipe, quantize_layers
 
 RNG = np.random.default_rng(0)
 CALIBRATION = [RNG.integers(0, 20, 16) for _ in range(3)]

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import safetensors.numpy as safetensors
 
-from dintmac.golden.calibration import ActivationScheme
-from dintmac.golden.comparison import compare
-from dintmac.golden.evaluate import Text
-from dintmac.golden.export import QuantizedFolder, read_model, write_model
+from dintmac.golden.evaluation.comparison import compare
+from dintmac.golden.evaluation.export import QuantizedFolder, read_model, write_model
+from dintmac.golden.evaluation.metrics import Text
 from dintmac.golden.formats import DINT4, dint
-from dintmac.golden.grids import NF4
 from dintmac.golden.models.opt import Opt, OptConfig
-from dintmac.golden.quantize import Granularity
-from dintmac.golden.recipe import Method, Recipe, quantize_layers, quantize_model
+from dintmac.golden.quantization.activations import ActivationScheme
+from dintmac.golden.quantization.grids import NF4
+from dintmac.golden.quantization.recipe import Method, Recipe, quantize_layers, quantize_model
+from dintmac.golden.quantization.weights import Granularity
 
 CONFIG = OptConfig(30, 16, 24, 2, 4, 20, 16)
 RNG = np.random.default_rng(0)

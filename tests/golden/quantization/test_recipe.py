@@ -5,15 +5,20 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from dintmac.golden.calibration import ActivationScheme, Calibration
-from dintmac.golden.evaluate import Text, cosines, layer_errors, measure
+from dintmac.golden.evaluation.metrics import Text, cosines, layer_errors, measure
 from dintmac.golden.formats import DINT4, FP4, INT4, INT8, integer
-from dintmac.golden.grids import NF4
-from dintmac.golden.linear import FloatLinear, IntegerLinear
 from dintmac.golden.models.llama import Llama, LlamaConfig
 from dintmac.golden.models.opt import Opt, OptConfig
-from dintmac.golden.quantize import Granularity, ScaleSearch, quantize_weights, split_error
-from dintmac.golden.recipe import Method, Recipe, quantize_layers, quantize_model
+from dintmac.golden.quantization.activations import ActivationScheme, Calibration
+from dintmac.golden.quantization.grids import NF4
+from dintmac.golden.quantization.linear import FloatLinear, IntegerLinear
+from dintmac.golden.quantization.recipe import Method, Recipe, quantize_layers, quantize_model
+from dintmac.golden.quantization.weights import (
+    Granularity,
+    ScaleSearch,
+    quantize_weights,
+    split_error,
+)
 
 SIZES = {
     "vocab_size": 30,

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dintmac.golden import quantize as module
 from dintmac.golden.formats import DINT4, FP4, INT4, INT8, dint, integer
-from dintmac.golden.grids import NF4
 from dintmac.golden.matmul import matmul
-from dintmac.golden.quantize import (
+from dintmac.golden.quantization import weights as module
+from dintmac.golden.quantization.grids import NF4
+from dintmac.golden.quantization.weights import (
     Granularity,
     QuantizedTensor,
     ScaleSearch,

@@ -6,14 +6,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from dintmac.golden import tasks
-from dintmac.golden.evaluate import LayerError
-from dintmac.golden.export import read_model
+from dintmac.golden.evaluation import tasks
+from dintmac.golden.evaluation.export import read_model
+from dintmac.golden.evaluation.metrics import LayerError
+from dintmac.golden.evaluation.tasks import Windows
 from dintmac.golden.formats import INT8
 from dintmac.golden.models.folder import load_model
-from dintmac.golden.recipe import Recipe
-from dintmac.golden.tasks import Windows
-from dintmac.golden.variants import Variant
+from dintmac.golden.quantization.recipe import Recipe
+from dintmac.golden.quantization.variants import Variant
 
 
 @pytest.fixture(params=["llama", "bert"])

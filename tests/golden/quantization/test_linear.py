@@ -5,18 +5,18 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from dintmac.golden.calibration import ActivationScheme, AffineQuantizer
 from dintmac.golden.formats import DINT4, INT4, INT8
-from dintmac.golden.gptq import hessian
-from dintmac.golden.grids import NF4
-from dintmac.golden.linear import (
+from dintmac.golden.quantization.activations import ActivationScheme, AffineQuantizer
+from dintmac.golden.quantization.gptq import hessian
+from dintmac.golden.quantization.grids import NF4
+from dintmac.golden.quantization.linear import (
     FloatLinear,
     IntegerLinear,
     QuantizedLinear,
     float_columns,
     low_rank_correction,
 )
-from dintmac.golden.quantize import Granularity, quantize_weights
+from dintmac.golden.quantization.weights import Granularity, quantize_weights
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((20, 24)).astype(np.float32)

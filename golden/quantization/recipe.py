@@ -9,21 +9,26 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.calibration import ActivationScheme, in_batches
 from dintmac.golden.checks import check_int, check_member, check_positive
 from dintmac.golden.formats import DINT4
-from dintmac.golden.gptq import gptq, hessian
-from dintmac.golden.grids import Grid, check_grid, check_shiftable
-from dintmac.golden.linear import (
+from dintmac.golden.models.transformer import Floats, Tokens, Transformer
+from dintmac.golden.quantization.activations import ActivationScheme, in_batches
+from dintmac.golden.quantization.gptq import gptq, hessian
+from dintmac.golden.quantization.grids import Grid, check_grid, check_shiftable
+from dintmac.golden.quantization.linear import (
     FloatLinear,
     QuantizedLinear,
     float_columns,
     low_rank_correction,
     output_errors,
 )
-from dintmac.golden.models.transformer import Floats, Tokens, Transformer
-from dintmac.golden.quantize import Granularity, QuantizedTensor, ScaleSearch, quantize_weights
-from dintmac.golden.scaling import Family, rank_scales, smoothquant_scale
+from dintmac.golden.quantization.scaling import Family, rank_scales, smoothquant_scale
+from dintmac.golden.quantization.weights import (
+    Granularity,
+    QuantizedTensor,
+    ScaleSearch,
+    quantize_weights,
+)
 
 #: So many of the best scales are compared with no scaling on all inputs.
 FINALISTS = 3
@@ -54,7 +59,7 @@ class Recipe:
     grid : Format or Codebook
         What the weights are rounded to.
     granularity, group_size, search, signed_scale, asymmetric
-        As in :func:`~dintmac.golden.quantize.quantize_weights`.
+        As in :func:`~dintmac.golden.quantization.weights.quantize_weights`.
     activations : ActivationScheme, optional
         How the inputs of linear layers are quantized; None leaves them in floating point.
     scaling : Method

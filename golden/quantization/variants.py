@@ -9,9 +9,9 @@ from itertools import product
 from typing import Any
 
 from dintmac.golden.formats import FP4, INT4, INT8, dint
-from dintmac.golden.grids import parse_grid
-from dintmac.golden.quantize import Granularity, ScaleSearch
-from dintmac.golden.recipe import Method, Recipe
+from dintmac.golden.quantization.grids import parse_grid
+from dintmac.golden.quantization.recipe import Method, Recipe
+from dintmac.golden.quantization.weights import Granularity, ScaleSearch
 
 #: Formats whose MACs are compared by area; NF4, whose levels are no small integers, has none.
 MAC_FORMATS = (INT8.name, *(dint(bits).name for bits in range(8, 2, -1)), INT4.name, FP4.name)
@@ -33,7 +33,7 @@ class Variant:
         ``aqas``), ``gptq``, ``rank`` with a number (a low-rank correction) and ``outliers`` with
         a number (channels that reach this magnitude stay in 16 bits).
     format : str
-        A grid, as :func:`~dintmac.golden.grids.parse_grid` takes it.
+        A grid, as :func:`~dintmac.golden.quantization.grids.parse_grid` takes it.
     granularity : str
         ``tensor``, ``channel``, or ``group`` with a number: which weights share a scale.
     search : str

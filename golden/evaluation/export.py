@@ -23,18 +23,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dintmac.golden.calibration import AffineQuantizer
 from dintmac.golden.checks import check_int, check_positive
 from dintmac.golden.files import new_folder
 from dintmac.golden.formats import FORMATS, Format, named
 from dintmac.golden.inputs import load_object
-from dintmac.golden.linear import IntegerLinear, QuantizedLinear
 from dintmac.golden.models.tensors import TensorFiles
 from dintmac.golden.models.transformer import Floats, Tokens, Transformer
 from dintmac.golden.packing import pack, unpack
-from dintmac.golden.quantize import QuantizedTensor
-from dintmac.golden.recipe import QuantizedLayer, Recipe, quantize_layers
-from dintmac.golden.variants import Variant, variant_of
+from dintmac.golden.quantization.activations import AffineQuantizer
+from dintmac.golden.quantization.linear import IntegerLinear, QuantizedLinear
+from dintmac.golden.quantization.recipe import QuantizedLayer, Recipe, quantize_layers
+from dintmac.golden.quantization.variants import Variant, variant_of
+from dintmac.golden.quantization.weights import QuantizedTensor
 from dintmac.golden.workload import Workload, save
 
 #: Rows of activations in a workload.
@@ -60,8 +60,8 @@ def write_model(
     folder : Path
         It must not exist or be empty.
     model, recipe, sequences
-        As in :func:`~dintmac.golden.recipe.quantize_layers`. The grid is a format of the hardware,
-        activations are static, and there are no parts in floating point.
+        As in :func:`~dintmac.golden.quantization.recipe.quantize_layers`. The grid is a format of
+        the hardware, activations are static, and there are no parts in floating point.
     progress : callable
         Called with the number of layers done.
 

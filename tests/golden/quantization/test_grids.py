@@ -6,8 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dintmac.golden.formats import DINT4, FP4, INT4, INT8
-from dintmac.golden.grids import NF4, Codebook, parse_grid, whole_levels
-from dintmac.golden.quantize import Granularity, ScaleSearch, quantize_weights, split_error
+from dintmac.golden.quantization.grids import NF4, Codebook, parse_grid, whole_levels
+from dintmac.golden.quantization.weights import (
+    Granularity,
+    ScaleSearch,
+    quantize_weights,
+    split_error,
+)
 
 UNEVEN = Codebook("uneven", (0.0, 3.0, -1.0, 0.5))
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dintmac.golden import evaluate
-from dintmac.golden.evaluate import Embeddings, Text, cosines, log_softmax, measure
+from dintmac.golden.evaluation import metrics
+from dintmac.golden.evaluation.metrics import Embeddings, Text, cosines, log_softmax, measure
 from dintmac.golden.models.llama import Llama, LlamaConfig
 
 CONFIG = LlamaConfig(12, 8, 12, 1, 2, 10, 2, 4)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dintmac.golden.checks import check_array, check_axes, check_int, check_member, check_real
 from dintmac.golden.formats import Format, round_half_away
-from dintmac.golden.grids import Grid, check_grid, check_shiftable
+from dintmac.golden.quantization.grids import Grid, check_grid, check_shiftable
 
 #: Scales that the MSE search tries, and one more for every three codes (section 8.1).
 MSE_SCALES = 16

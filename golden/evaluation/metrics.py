@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dintmac.golden.checks import check_int
-from dintmac.golden.linear import Linear, QuantizedLinear, squared_norm
 from dintmac.golden.models.bert import mean_embedding
 from dintmac.golden.models.transformer import CausalModel, Floats, Tokens, Transformer
+from dintmac.golden.quantization.linear import Linear, QuantizedLinear, squared_norm
 
 #: Rows of logits that are in memory at a time: vocabularies are large.
 LOGITS = 512

@@ -1,0 +1,1 @@
+"""From real weights and activations to codes and scales."""
