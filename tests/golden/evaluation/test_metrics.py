@@ -51,7 +51,7 @@ def test_divergence_is_that_of_the_distributions():
 def test_few_logits_at_a_time_give_the_same_scores(monkeypatch):
     text = Text(TEXT, context=10, stride=3)
     whole = measure(MODEL, OTHER, text)
-    monkeypatch.setattr(evaluate, "LOGITS", 2)
+    monkeypatch.setattr(metrics, "LOGITS", 2)
     assert measure(MODEL, OTHER, text) == pytest.approx(whole, rel=1e-5)
 
 
