@@ -108,6 +108,7 @@ def test_verilog_writes_the_module_and_its_port_map(dintmac, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["t.json", "t.v"]
 
 
+@pytest.mark.slow
 def test_verilog_says_which_architecture_it_took_and_what_a_smaller_one_asks_for(dintmac):
     done = dintmac("verilog", "mac", "-o", "mac.v")
     assert done.stdout.splitlines() == [
@@ -123,6 +124,7 @@ def test_verilog_says_which_architecture_it_took_and_what_a_smaller_one_asks_for
     assert done.stdout.splitlines()[-1] == sentence
 
 
+@pytest.mark.slow
 def test_verilog_writes_images_of_weights_and_no_others_stay(dintmac, tmp_path):
     rng = np.random.default_rng(1)
     path = workload(tmp_path / "w.npz", rng, bias=np.arange(3))
@@ -160,6 +162,7 @@ def test_verilog_writes_nothing_if_an_image_cannot_be_written(dintmac, tmp_path)
         (["mac", "--format", "int4", "-o", "t.v"], "its format is dINT4, not INT4"),
     ],
 )
+@pytest.mark.slow
 def test_weights_that_do_not_suit_end_with_one_sentence(dintmac, tmp_path, arguments, sentence):
     path = workload(tmp_path / "w.npz", np.random.default_rng(1))
     assert_refused(dintmac("verilog", *arguments, "--weights", path), sentence, tmp_path)
@@ -176,6 +179,7 @@ def test_verilog_takes_stages_and_adders(dintmac, tmp_path):
     assert description["parameters"].items() >= expected.items()
 
 
+@pytest.mark.slow
 def test_simulate_passes_the_bench_of_a_design(dintmac):
     done = dintmac("simulate", "mac", "--depth", 16, "--simulator", "amaranth", "--json")
     assert done.returncode == 0, done.stderr
@@ -205,6 +209,7 @@ def test_simulate_runs_a_workload_and_says_what_it_took(dintmac, tmp_path):
     assert re.search(r"utilisation \d", done.stdout)
 
 
+@pytest.mark.slow
 def test_report_measures_checks_and_writes_everything(dintmac, tmp_path):
     done = dintmac("report", "--quick", "--design", "mac")
     assert done.returncode == 0, done.stderr
@@ -230,6 +235,7 @@ def test_report_measures_checks_and_writes_everything(dintmac, tmp_path):
     assert "dINT4" in done.stdout
 
 
+@pytest.mark.slow
 def test_report_prints_json_that_equals_the_file(dintmac, tmp_path):
     done = dintmac("report", "--quick", "--design", "mac", "--json", "--output", "out")
     assert json.loads(done.stdout) == json.loads((tmp_path / "out" / "report.json").read_text())
@@ -256,6 +262,7 @@ def test_front_joins_a_report_and_an_evaluation(dintmac, tmp_path):
     assert {p.name for p in (tmp_path / "build" / "front").iterdir()} == {"front.md", "front.png"}
 
 
+@pytest.mark.slow
 def test_prove_prints_a_line_for_each_proof(dintmac):
     done = dintmac("prove", "mac", "--format", "dint4", "--architecture", "digits")
     assert done.returncode == 0, done.stderr
@@ -302,6 +309,7 @@ def test_prove_prints_json(dintmac):
     assert (proof["claim"], proof["seconds"] > 0) == ("control", True)
 
 
+@pytest.mark.slow
 def test_prove_ends_with_1_and_the_counterexample_where_a_proof_fails(
     monkeypatch, capsys, tmp_path
 ):
@@ -320,6 +328,7 @@ def test_prove_ends_with_1_and_the_counterexample_where_a_proof_fails(
     assert re.search(r"the sum must be -?\d+, not -?\d+, for activ", capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_a_library_of_several_files_with_cells_that_are_left_alone(dintmac, tmp_path, ge):
     cells = list(ge.facts)
     without_area = ge.text(cells[20:]).replace("cell (XOR2) {\n    area : 2.5;", "cell (XOR2) {")
@@ -336,6 +345,7 @@ def test_a_library_of_several_files_with_cells_that_are_left_alone(dintmac, tmp_
     assert library["found"] == f"{len(cells) - 20} cells; {said}"
 
 
+@pytest.mark.slow
 def test_doctor_finds_what_the_main_job_needs(dintmac):
     done = dintmac("doctor", "--json")
     assert done.returncode == 0, done.stderr
@@ -346,6 +356,7 @@ def test_doctor_finds_what_the_main_job_needs(dintmac):
         assert bool(finding["found"]) != bool(finding["remedy"])
 
 
+@pytest.mark.slow
 def test_doctor_says_how_to_install_what_is_missing(dintmac):
     findings = dintmac("doctor", "--json", PATH="").stdout
     icarus = next(f for f in json.loads(findings) if f["name"] == "icarus")

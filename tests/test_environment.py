@@ -65,6 +65,7 @@ def test_modules_in_the_current_folder_are_the_user_s(dintmac, modules_of_the_us
 
 
 @pytest.mark.needs("icarus")
+@pytest.mark.slow
 def test_benches_import_nothing_from_the_current_folder(dintmac, modules_of_the_user):
     done = dintmac("simulate", "mac", "--depth", 4, "--simulator", "icarus")
     assert (done.returncode, done.stderr) == (0, b"")
@@ -100,6 +101,7 @@ def test_standard_output_gets_the_verilog_alone(dintmac, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_of_a_link_the_target_is_written(dintmac, tmp_path):
     (tmp_path / "far").mkdir()
     (tmp_path / "x.v").symlink_to("far/y.v")
@@ -116,6 +118,7 @@ def test_there_are_both_files_or_none(dintmac, tmp_path):
 
 
 @pytest.mark.parametrize("environment", [{}, ASCII, {"PYTHONIOENCODING": "utf-8:strict"}])
+@pytest.mark.slow
 def test_a_name_that_is_no_utf_8_is_printed_as_it_is(dintmac, tmp_path, environment):
     done = dintmac(*VERILOG, "-o", os.fsdecode(b"\xff\xc3\xa9.v"), **environment)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -146,6 +149,7 @@ def test_help_is_the_same_in_every_locale(dintmac):
     assert "×".encode() in utf8
 
 
+@pytest.mark.slow
 def test_libraries_are_read_alike_in_every_locale(tmp_path):
     """A name in Latin-1 goes through all files on the way to Yosys and back."""
     text = LIBRARY.read_bytes().replace(b"library (", b"/* caf\xe9 */ library (", 1)

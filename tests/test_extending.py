@@ -67,6 +67,7 @@ def check_commands(run, pages):
         assert done.returncode == 0, (command, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 def test_a_format_from_outside(run, tmp_path):
     check_commands(run, [FORMAT])
     port_map = json.loads((tmp_path / "mac.json").read_text("utf-8"))
@@ -95,6 +96,7 @@ print(formats.named(formats.FORMATS.values()))
     assert "fp4 or po4" in " ".join(shown.split())
 
 
+@pytest.mark.slow
 def test_an_architecture_from_outside(run):
     """The bench has every pair of a code and an activation. It is the default of its format."""
     check_commands(run, [FORMAT, ARCHITECTURE])
@@ -103,6 +105,7 @@ def test_an_architecture_from_outside(run):
     assert (result["architecture"], result["passed"]) == ("po_shift", True)
 
 
+@pytest.mark.slow
 def test_a_design_from_outside(run, tmp_path):
     check_commands(run, [DESIGN])
     assert "module product (" in (tmp_path / "product.v").read_text("utf-8")
@@ -131,6 +134,7 @@ raise SystemExit(main(["prove", "twin"]))
 
 
 @pytest.mark.needs("icarus")
+@pytest.mark.slow
 def test_a_simulator_from_outside(run, tmp_path, monkeypatch):
     done = run([SIMULATOR], *commands(SIMULATOR)[0])
     assert done.returncode == 2

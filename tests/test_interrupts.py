@@ -190,6 +190,7 @@ def test_a_simulator_ends_with_its_parent(start, name, tool, number, need):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.slow
 def test_symbiyosys_and_what_it_starts_end_with_their_parent(start, number):
     """It gives each program a process group of its own."""
     run = start("prove", "tile", "--format", "dint4", "--architecture", "digits")

@@ -34,6 +34,7 @@ def outcome(folder, **environment):
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_what_needs_a_missing_tool_is_skipped_with_the_line_that_installs_it(tmp_path):
     status, said = outcome(tmp_path, DINTMAC_REQUIRE_TOOLS="opensta,minilm")
     assert (status, "1 skipped" in said) == (0, True)
@@ -41,12 +42,14 @@ def test_what_needs_a_missing_tool_is_skipped_with_the_line_that_installs_it(tmp
 
 
 @pytest.mark.parametrize("required", ["icarus", "opensta,icarus"])
+@pytest.mark.slow
 def test_what_needs_a_missing_tool_fails_where_it_is_required(tmp_path, required):
     status, said = outcome(tmp_path, DINTMAC_REQUIRE_TOOLS=required)
     assert (status, "1 error" in said) == (1, True)
     assert "icarus is not installed; install it with: apt install iverilog" in said
 
 
+@pytest.mark.slow
 def test_a_tool_that_nobody_knows_is_refused(tmp_path):
     status, said = outcome(tmp_path, DINTMAC_REQUIRE_TOOLS="icarsu")
     assert status == pytest.ExitCode.USAGE_ERROR

@@ -86,6 +86,7 @@ def test_quantize_prints_what_it_wrote(run, model, tmp_path):
     assert (settings["format"], settings["method"]) == ("dint3", "none")
 
 
+@pytest.mark.slow
 def test_evaluate_takes_what_quantize_wrote(run, model, tmp_path):
     quantize(run, model, "--method", "aqas+gptq", "--scales", "absmax", "--count", "4")
     status, output, error = evaluate_alone(run, model, "--quantized", "out", "--json")
@@ -142,6 +143,7 @@ def test_with_a_zero_point_there_are_no_workloads(run, model, tmp_path):
     assert not list((tmp_path / "out" / "workloads").iterdir())
 
 
+@pytest.mark.slow
 def test_evaluate_compares_all_combinations_and_writes_everything(run, model, tmp_path):
     options = ["--method", "none", "--method", "gptq", "--format", "INT8", "--format", "fp4"]
     options += ["--granularity", "channel", "--granularity", "group8", "--ranges"]
@@ -178,6 +180,7 @@ def test_the_formats_of_macs_come_as_one_record_each(run, tiny_model):
     assert all(-1 <= row["scores"]["cosine"] <= 1 for row in rows.values())
 
 
+@pytest.mark.slow
 def test_evaluate_gives_the_same_bytes_again(run, model):
     first, second = (
         evaluate(run, model, "--method", "aqas+gptq", "--format", "dint4", "--json")

@@ -15,6 +15,7 @@ def test_public_names_are_there():
         dintmac.reprot  # noqa: B018
 
 
+@pytest.mark.slow
 def test_public_names_are_enough_to_measure_and_to_simulate(tmp_path, monkeypatch):
     monkeypatch.setenv("DINTMAC_CACHE", str(tmp_path))
     mac = dintmac.Configuration("mac", dintmac.parse_format("dint4"), "", {"depth": 4})

@@ -36,6 +36,7 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize(("layer", "name"), [(0, "dint4"), (2, "int8")])
+@pytest.mark.slow
 def test_writes_a_workload_of_real_codes(tmp_path, model, layer, name):
     done = run("--layer", layer, "--format", name, "--output", tmp_path / "out.npz")
     assert done.returncode == 0, done.stderr

@@ -38,11 +38,13 @@ def run_bench():
 
 @pytest.mark.parametrize("double_buffered", [0, 1])
 @pytest.mark.parametrize("architecture", ["digits", "digits_folded", "nr4sd"])
+@pytest.mark.slow
 def test_every_sum_is_right(layer, architecture, double_buffered):
     exported(layer, architecture, double_buffered)
     assert run_bench() == "PASSED: 800 sums are right, 0 wrong"
 
 
+@pytest.mark.slow
 def test_without_the_correction_sums_are_wrong(layer):
     """The biases of an architecture that is not folded are those of the layer."""
     exported(layer, "digits", 1)

@@ -77,6 +77,7 @@ def test_minus_zero_is_never_chosen():
 
 
 @pytest.mark.parametrize("format", FORMATS.values(), ids=lambda f: f.name)
+@pytest.mark.slow
 def test_encodes_every_quarter_step_to_the_nearest_value_and_ties_away_from_zero(format):
     eighths = range(8 * (format.minimum - 3), 8 * (format.maximum + 3) + 1)
     steps = np.array([e / 8 for e in eighths])

@@ -77,12 +77,14 @@ def case_id(case):
 
 
 @pytest.mark.parametrize(("format", "architecture"), SINGLE, ids=case_id)
+@pytest.mark.slow
 def test_partial_products_add_up_to_every_product(gates_of, format, architecture):
     cases = every(ALL, range(format.codes))
     assert Group(format, architecture).wrong(gates_of, cases[:, :1], cases[:, 1:]) == []
 
 
 @pytest.mark.parametrize(("format", "architecture"), PAIRS, ids=case_id)
+@pytest.mark.slow
 def test_pairs_add_up_to_products_of_every_code_in_one_lane(gates_of, format, architecture):
     """Every product in either lane, beside corners and what comes at random in the other."""
     rng = np.random.default_rng(1)
@@ -100,6 +102,7 @@ def test_pairs_add_up_to_products_of_every_code_in_one_lane(gates_of, format, ar
 
 
 @pytest.mark.parametrize("name", ["pair", "pair_folded"])
+@pytest.mark.slow
 def test_pairs_of_4_bit_weights_add_up_to_every_sum_of_products(gates_of, name):
     """All pairs of weights, with activations at corners in one lane and all in the other."""
     cases = every(CORNERS, ALL, range(16), range(16))
@@ -107,6 +110,7 @@ def test_pairs_of_4_bit_weights_add_up_to_every_sum_of_products(gates_of, name):
 
 
 @pytest.mark.parametrize("name", ["pair", "pair_folded", "fip"])
+@pytest.mark.slow
 def test_pairs_of_8_bit_weights_add_up_to_sums_of_products(gates_of, name):
     """All pairs of weights, with activations at corners in both lanes."""
     cases = every(CORNERS, CORNERS, range(256), range(0, 256, 17))
@@ -120,6 +124,7 @@ def test_a_planted_fault_is_found(gates_of):
 
 
 @pytest.mark.parametrize("format", FORMATS.values(), ids=lambda format: format.name)
+@pytest.mark.slow
 def test_behavioural_product_is_every_product(gates_of, format):
     m = Module()
     activation = Signal(signed(8), name="activation")

@@ -185,6 +185,7 @@ def test_refuses_a_negative_multiple():
         BitHeap(8).times(-2)
 
 
+@pytest.mark.slow
 def test_two_rows_take_logarithmic_depth():
     """32 rows of 16 bits: eight full adders deep, where a ripple passes all the columns."""
 

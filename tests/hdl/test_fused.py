@@ -68,6 +68,7 @@ def test_bits_of_a_pair_add_up_to_products_and_correction(format, weights):
 
 
 @pytest.mark.parametrize(("format", "weights"), MODES, ids=lambda f: f.name)
+@pytest.mark.slow
 def test_inner_product_equals_the_golden_model(format, weights):
     rng = np.random.default_rng(5)
     element = Configuration("fused", format, "", SIZES)

@@ -108,6 +108,7 @@ def check(sums, format, architecture, lanes):
 
 @pytest.mark.parametrize("lanes", [1, 5])
 @pytest.mark.parametrize(("format", "architecture"), CASES, ids=lambda case: case.name)
+@pytest.mark.slow
 def test_equals_the_golden_model(gates_of, format, architecture, lanes):
     check(Sums(gates_of, format, architecture, lanes), format, architecture, lanes)
 

@@ -17,6 +17,7 @@ FOLDED = [
 
 @pytest.mark.parametrize("lanes", [3, 4])
 @pytest.mark.parametrize(("format", "architecture"), FOLDED)
+@pytest.mark.slow
 def test_correction_in_the_bias_makes_sums_exact(format, architecture, lanes):
     sizes = {"depth": 64, "lanes": lanes, "outputs": 2}
     configuration = Configuration("pe", format, architecture, sizes)

@@ -89,6 +89,7 @@ def test_verilator_finds_nothing_to_warn_of(configuration, folder):
 
 
 @pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.slow
 def test_yosys_reads_it(design, tmp_path):
     configuration = Configuration(design, DINT4)
     (tmp_path / "design.v").write_text(export(configuration).verilog)
@@ -117,6 +118,7 @@ def parts(configuration):
     return {module.removeprefix(f"{configuration.design}_"): part for part, module in found}
 
 
+@pytest.mark.slow
 def test_modules_say_which_part_of_the_area_they_are():
     assert parts(BIG_TILE) == {
         "weight_stationary_tile": "control",
@@ -150,12 +152,14 @@ def test_refuses_a_module_name_that_is_no_identifier(name):
         export(Configuration("mac", DINT4), name)
 
 
+@pytest.mark.slow
 def test_the_same_configuration_gives_the_same_text():
     configuration = Configuration("pe", DINT4)
     assert export(configuration).verilog == export(configuration).verilog
 
 
 @pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.slow
 def test_port_map_describes_every_port_of_the_module(design):
     exported = export(Configuration(design, INT4))
     description = json.loads(exported.port_map)
@@ -251,6 +255,7 @@ def test_tables_of_fused_are_of_both_formats(format):
 
 
 @pytest.mark.parametrize("configuration", CASES)
+@pytest.mark.slow
 def test_no_net_is_without_a_name(configuration, folder):
     verilog = write(configuration, folder).read_text("utf-8")
     assert verilog.isascii()
@@ -263,6 +268,7 @@ def test_no_net_is_without_a_name(configuration, folder):
 
 
 @pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.slow
 def test_the_head_has_the_command_that_makes_the_file(design):
     options = {"tree_register": 2} if design == "pe" else {}
     configuration = Configuration(design, INT4, "", options)
@@ -304,6 +310,7 @@ def test_the_head_of_a_folded_design_says_that_its_sums_are_offset(design):
     assert [tuple(map(int, row)) for row in rows] == list(zip(*columns, strict=True))
 
 
+@pytest.mark.slow
 def test_the_head_says_that_weights_are_recoded():
     head = export(Configuration("pe", DINT4, "nr4sd")).verilog
     assert "// WEIGHTS ARE RECODED: " in head
@@ -314,6 +321,7 @@ def test_the_head_says_that_weights_are_recoded():
 
 @pytest.mark.needs("icarus")
 @pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.slow
 def test_the_template_of_the_head_instantiates_the_design(design, tmp_path):
     verilog = export(Configuration(design, DINT4)).verilog
     template = re.search(r"// Instantiation:\n(.*?\);\n)", verilog, re.DOTALL)[1]

@@ -50,12 +50,14 @@ def test_writes_all_files_and_reads_the_evaluation_again(tmp_path):
     assert list(json.loads(text)["rows"][0]["layers"]) == ["first", "second"]
 
 
+@pytest.mark.slow
 def test_an_evaluation_may_begin_with_a_byte_order_mark(tmp_path):
     text = write_evaluation(CAUSAL, tmp_path)
     (tmp_path / "evaluate.json").write_bytes(f"\ufeff{text}".encode())
     assert read_evaluation(tmp_path / "evaluate.json") == CAUSAL
 
 
+@pytest.mark.slow
 def test_the_same_evaluation_gives_the_same_bytes(tmp_path):
     for name in "ab":
         write_evaluation(CAUSAL, tmp_path / name)
@@ -63,6 +65,7 @@ def test_the_same_evaluation_gives_the_same_bytes(tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_without_ranges_the_old_plot_of_them_goes(tmp_path):
     write_evaluation(CAUSAL, tmp_path)
     write_evaluation(ENCODER, tmp_path)
@@ -127,6 +130,7 @@ def test_refuses_what_is_no_evaluation(tmp_path, content, message):
         read_evaluation(path)
 
 
+@pytest.mark.slow
 def test_refuses_a_row_without_a_score_of_full_precision(tmp_path):
     content = json.loads(write_evaluation(CAUSAL, tmp_path))
     del content["rows"][1]["scores"]["divergence"]

@@ -146,6 +146,7 @@ def test_the_files_say_what_is_on_the_front(tmp_path):
     assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_same_arguments_give_the_same_bytes(tmp_path):
     for name in "ab":
         write_front(RECORDS, EVALUATION, tmp_path / name)

@@ -111,6 +111,7 @@ def table_row(markdown, *cells):
     return next(row for row in rows if row[: len(cells)] == list(cells))
 
 
+@pytest.mark.slow
 def test_a_report_has_all_its_files_and_nothing_else(report):
     assert {path.name for path in report.iterdir()} == set(FILES) - {"energies.png"}
     for name in ("areas.png", "ratios.png", "growth.png"):
@@ -124,6 +125,7 @@ def with_power(record):
     return replace(record, power=power)
 
 
+@pytest.mark.slow
 def test_measured_energies_are_compared_and_shown(tmp_path):
     write(tmp_path, [with_power(r) for r in RECORDS[:4]])
     assert {path.name for path in tmp_path.iterdir()} == set(FILES)
@@ -134,6 +136,7 @@ def test_measured_energies_are_compared_and_shown(tmp_path):
     assert read_report(tmp_path / "report.json").records[0].power is not None
 
 
+@pytest.mark.slow
 def test_why_there_is_no_energy_stands_among_the_methods(tmp_path):
     reason = "ge has no tables of power"
     records = [with_power(RECORDS[0]), *(replace(r, power_missing=reason) for r in RECORDS[1:4])]
@@ -144,6 +147,7 @@ def test_why_there_is_no_energy_stands_among_the_methods(tmp_path):
     assert "**No energy**" not in text(tmp_path)
 
 
+@pytest.mark.slow
 def test_an_energy_that_is_extrapolated_is_marked_wherever_it_stands(tmp_path):
     """In one of two libraries more than a hundredth of the arcs of dINT4 is read far beyond."""
     records = [with_power(r) for r in RECORDS if r.configuration.design == "mac"]
@@ -198,6 +202,7 @@ def test_throughput_per_area_is_that_of_the_shortest_period(tmp_path):
     assert row[12] == "1,000"
 
 
+@pytest.mark.slow
 def test_every_int8_architecture_stands_against_the_best_dint4(report):
     assert "### every INT8 architecture ÷ the best dINT4, area" in text(report)
     for cells in (("booth", "1.50× (strongest)"), ("behavioural", "2.10×")):
@@ -424,6 +429,7 @@ def test_the_page_says_how_it_was_measured(report):
     assert "dintmac report" in page
 
 
+@pytest.mark.slow
 def test_the_same_report_gives_the_same_bytes_also_when_read_back(report, tmp_path):
     write_report(read_report(report / "report.json"), tmp_path)
     for path in report.iterdir():

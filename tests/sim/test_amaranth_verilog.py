@@ -32,6 +32,7 @@ endmodule
 
 
 @pytest.mark.needs("icarus")
+@pytest.mark.slow
 def test_simulates_as_the_golden_model_says(monkeypatch):
     monkeypatch.setenv("AMARANTH_USE_YOSYS", "builtin")
     export = cocotb_simulator.export

@@ -86,11 +86,13 @@ def test_passes_on_verilator_with_wide_weights_that_leave_a_part_to_the_bias():
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 3), (3, 1)])
+@pytest.mark.slow
 def test_passes_for_tiles_of_one_row_or_column(rows, columns):
     sizes = {"rows": rows, "columns": columns}
     check("tile", "dINT4", "behavioural", "amaranth", seed=5, sizes=sizes)
 
 
 @pytest.mark.needs("icarus")
+@pytest.mark.slow
 def test_passes_with_the_default_sizes():
     check("dot", "dINT4", "behavioural", "icarus", seed=6, sizes={"depth": 4096, "lanes": 16})

@@ -190,6 +190,7 @@ def test_a_failed_check_is_raised():
 
 
 @pytest.mark.needs("icarus")
+@pytest.mark.slow
 def test_a_build_folder_keeps_the_design_and_the_logs(tmp_path):
     assert run_bench(MAC, SIMULATORS["icarus"], build=tmp_path / "build").passed
     assert "module mac" in (tmp_path / "build" / "design.v").read_text()

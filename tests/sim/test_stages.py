@@ -44,12 +44,14 @@ def test_passes_on_icarus(design, format, architecture, options):
 
 
 @pytest.mark.parametrize("design", ["mac", "dot", "pe", "tile"])
+@pytest.mark.slow
 def test_passes_on_amaranth_with_an_operand_register(design):
     check(design, "dint4", "behavioural", "amaranth", operand_register=1)
 
 
 @pytest.mark.parametrize("operand_register", [0, 1])
 @pytest.mark.parametrize("design", ["pe", "tile"])
+@pytest.mark.slow
 def test_passes_on_amaranth_with_one_set_of_weights(design, operand_register):
     options = {"operand_register": operand_register, "double_buffered": 0}
     check(design, "dint4", "behavioural", "amaranth", **options)

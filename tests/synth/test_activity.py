@@ -85,6 +85,7 @@ def random_delays(circuit):
     return np.random.default_rng(5).integers(1, 9, circuit.nets)
 
 
+@pytest.mark.slow
 def test_nets_settle_to_what_the_netlist_computes(dot):
     circuit, netlist = dot
     rng = np.random.default_rng(0)
@@ -162,6 +163,7 @@ def verilog(flat, models, circuit, delays, vectors):
 
 
 @pytest.mark.needs("icarus")
+@pytest.mark.slow
 def test_transitions_are_those_that_icarus_counts(mapped, ge_cells, tmp_path):
     _, design = mapped("mac", "dint4", depth=64)
     (top,) = (name for name in design.modules if name.endswith("inner_product"))
@@ -228,6 +230,7 @@ def test_gated_clocks_switch_in_the_cycles_that_are_enabled(ge_cells):
     assert activity.toggles[net_of(circuit, "g")] == pytest.approx(2 * enabled / (19 * COPIES))
 
 
+@pytest.mark.slow
 def test_uniform_activity_leaves_impossible_states_out(dot, uniform):
     circuit, _ = dot
     activity = uniform(circuit, 0.3)

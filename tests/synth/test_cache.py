@@ -82,7 +82,7 @@ def hashes():
     ("file", "changes"),
     [
         ("golden/models/llama.py", (False, False)),
-        ("golden/gptq.py", (False, False)),
+        ("golden/quantization/gptq.py", (False, False)),
         ("reports/report.py", (False, False)),
         ("cli/report.py", (False, False)),
         ("sim/workload.py", (False, False)),

@@ -258,6 +258,7 @@ def test_adders_and_clock_gates_of_open_libraries(store, open_library, name, add
     assert (cells.clock_gate and cells.clock_gate.cell) == gate
 
 
+@pytest.mark.slow
 def test_special_cells_of_skywater_are_left_alone(store, open_library):
     cells = cells_of(open_library("sky130hd"), store)
     assert any("lpflow" in cell for cell in cells.dont_use)

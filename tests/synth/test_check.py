@@ -35,12 +35,14 @@ def test_netlists_of_all_designs_equal_the_golden_model(mapped, netlist_of, desi
 
 @pytest.mark.parametrize("architecture", ["digits", "digits_folded"])
 @pytest.mark.parametrize("format", ["dint3", "dint5", "dint6", "dint7", "dint8"])
+@pytest.mark.slow
 def test_every_width_of_dint_is_checked(mapped, netlist_of, format, architecture):
     configuration, netlist = mapped("pe", format, architecture, lanes=2, outputs=1, depth=300)
     assert check(netlist_of(netlist), configuration).vectors > 1000
 
 
 @pytest.mark.parametrize(("format", "design"), [("dint3", "mac"), ("int5", "dot"), ("int6", "pe")])
+@pytest.mark.slow
 def test_other_widths_are_checked_as_well(mapped, netlist_of, format, design):
     configuration, netlist = mapped(design, format, **SIZES[design])
     assert check(netlist_of(netlist), configuration).vectors > 1000
@@ -76,6 +78,7 @@ STAGED = {"operand_register": 1, "tree_register": 2, "fast_adder": 1}
 
 
 @pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.slow
 def test_a_netlist_of_another_format_is_refused(mapped, netlist_of, design):
     _, netlist = mapped(design, "int4", **SIZES[design])
     configuration, _ = mapped(design, "dint4", **SIZES[design])
@@ -179,6 +182,7 @@ def outputs_of(module, netlist_of):
         ("pe", 25, STAGED | {"lanes": 2, "outputs": 1, "double_buffered": 0}),
     ],
 )
+@pytest.mark.slow
 def test_random_faults_of_single_cells_are_found(
     mapped, netlist_of, ge_cells, design, count, options
 ):
@@ -210,6 +214,7 @@ def test_results_that_never_come_are_missed(mapped, netlist_of):
         check(netlist_of(dataclasses.replace(netlist, modules=modules)), configuration)
 
 
+@pytest.mark.slow
 def test_sums_stay_within_the_depth(mapped, netlist_of):
     """A depth of one transfer: longer sums would overflow, as documented."""
     configuration, netlist = mapped("dot", "dint4", lanes=2, depth=2)
@@ -222,11 +227,13 @@ FUSED = {"lanes": 4, "outputs": 2, "depth": 300}
 
 
 @pytest.mark.parametrize("format", ["dint4", "int4"])
+@pytest.mark.slow
 def test_netlists_for_two_precisions_equal_the_golden_model(mapped, netlist_of, format):
     configuration, netlist = mapped("fused", format, **FUSED)
     assert check(netlist_of(netlist), configuration).vectors > 100_000
 
 
+@pytest.mark.slow
 def test_a_fused_netlist_of_another_format_is_refused(mapped, netlist_of):
     _, netlist = mapped("fused", "int4", **FUSED)
     configuration, _ = mapped("fused", "dint4", **FUSED)
@@ -249,6 +256,7 @@ def fused_outputs_of(module, netlist_of):
     return sim.get("complements")
 
 
+@pytest.mark.slow
 def test_random_faults_of_single_cells_of_a_fused_netlist_are_found(mapped, netlist_of, ge_cells):
     configuration, netlist = mapped("fused", "dint4", **FUSED)
     survivors = []

@@ -125,6 +125,7 @@ def test_an_inverter_stays_where_one_instance_has_no_register_before_it(cells):
     assert use_complements(modules, "parent", cells) == modules
 
 
+@pytest.mark.slow
 def test_a_mapped_design_is_smaller_by_its_inverters_and_right(with_complements):
     configuration = Configuration("mac", DINT4, "digits", {"depth": 300})
     areas = []

@@ -155,6 +155,7 @@ def operands(format):
     return quantized(rng.normal(size=(80, 24)), rng.normal(size=(40, 24)), format, "noise")
 
 
+@pytest.mark.slow
 def test_real_operands_give_parts_that_add_up(small, small_cells, small_mac):
     power = measure_energy(small_mac, MAC, small, small_cells, operands(DINT4), period_ns=5.0)
     assert power.split_fj.keys() == {*PARTS, "leakage"}
@@ -169,6 +170,7 @@ def test_real_operands_give_parts_that_add_up(small, small_cells, small_mac):
     assert slower.split_fj["products"] == power.split_fj["products"]
 
 
+@pytest.mark.slow
 def test_no_energy_hangs_on_the_name_of_a_class(
     small, small_cells, small_mac, renamed_components, uniform
 ):
@@ -182,6 +184,7 @@ def test_no_energy_hangs_on_the_name_of_a_class(
     assert reports[1].dynamic_fj == pytest.approx(reports[0].dynamic_fj)
 
 
+@pytest.mark.slow
 def test_finer_steps_change_little(small, small_cells, small_mac):
     electrical = electrical_of(small, small_cells, small_mac.modules, small_mac.top)
     plan = stimulus(operands(DINT4), MAC, 256)
@@ -198,6 +201,7 @@ def test_finer_steps_change_little(small, small_cells, small_mac):
     assert totals[0] == pytest.approx(totals[1], rel=0.02)
 
 
+@pytest.mark.slow
 def test_quiet_operands_take_less(small, small_cells, small_mac):
     loud = measure_energy(small_mac, MAC, small, small_cells, operands(DINT4))
     still = quantized(np.zeros((80, 24)), np.zeros((40, 24)), DINT4)
@@ -212,6 +216,7 @@ def test_periods_are_positive(small, small_cells, small_mac):
         measure_energy(small_mac, MAC, small, small_cells, operands(DINT4), period_ns=0)
 
 
+@pytest.mark.slow
 def test_records_have_the_energy_on_data_of_their_format(small, store, kept):
     data = {"dINT4": operands(DINT4)}
     record = measure(MAC, small, data=data, store=store)
@@ -243,6 +248,7 @@ def test_an_element_for_two_precisions_has_an_energy_in_either_mode(small, store
     assert measure(MAC, small, data=data, store=store).power_int8 is None
 
 
+@pytest.mark.slow
 def test_the_bundled_library_has_no_energy(ge, store):
     record = measure(MAC, ge, data={"dINT4": operands(DINT4)}, store=store)
     assert (record.power, record.power_missing) == (None, "ge has no tables of power")
@@ -255,6 +261,7 @@ def test_the_bundled_library_has_no_energy(ge, store):
         ('when : "A"', 'when : "A +"', "condition must be a Boolean expression"),
     ],
 )
+@pytest.mark.slow
 def test_energy_that_cannot_be_computed_costs_neither_area_nor_delay(
     tmp_path, small, store, old, new, why
 ):
@@ -268,6 +275,7 @@ def test_energy_that_cannot_be_computed_costs_neither_area_nor_delay(
     assert msgspec.convert(msgspec.to_builtins(record), Record) == record
 
 
+@pytest.mark.slow
 def test_behavioural_products_are_not_told_apart(small, store):
     behavioural = MAC.replace(architecture="behavioural")
     power = measure(behavioural, small, data={"dINT4": operands(DINT4)}, store=store).power

@@ -31,6 +31,7 @@ def record(ge, store):
     return measure(MAC, ge, store=store)
 
 
+@pytest.mark.slow
 def test_a_record_says_what_was_measured(record):
     assert record.configuration.configuration() == MAC
     assert (record.library, record.area_unit, record.recipe) == ("ge", "GE", "area")
@@ -43,6 +44,7 @@ def test_a_record_says_what_was_measured(record):
     assert record.delay_missing == "ge has no tables of delays"
 
 
+@pytest.mark.slow
 def test_the_parts_of_an_area_add_up(record, ge_cells):
     split = record.area_split
     parts = [split.registers, split.products, split.accumulation, split.control]
@@ -56,6 +58,7 @@ def test_registers_are_those_of_the_documentation(record):
     assert record.flip_flops == 8 + 4 + 2 + 2 + DINT4.accumulator_bits(64)
 
 
+@pytest.mark.slow
 def test_behavioural_products_are_not_told_apart(ge, store):
     behavioural = measure(Configuration("mac", INT4, "behavioural", SMALL), ge, store=store)
     split = behavioural.area_split
@@ -64,6 +67,7 @@ def test_behavioural_products_are_not_told_apart(ge, store):
     assert parts == pytest.approx(behavioural.area)
 
 
+@pytest.mark.slow
 def test_no_area_hangs_on_the_name_of_a_class(record, ge, tmp_path, renamed_components):
     renamed = measure(MAC, ge, store=Cache(tmp_path))
     assert renamed.inputs_sha256 != record.inputs_sha256
@@ -81,6 +85,7 @@ def task(configuration=MAC, library=None, target=None, data=None, store=None):
 
 @pytest.mark.parametrize("damage", ["", "{}", '{"area": 1}', '{"hardware": [1]}'])
 @pytest.mark.parametrize("which", ["record", "hardware"])
+@pytest.mark.slow
 def test_a_damaged_file_is_measured_again(record, ge, store, kept, which, damage):
     looked_for = task(library=ge, store=store)
     key = {"record": looked_for._key(record.inputs_sha256), "hardware": looked_for._hardware_key()}
@@ -156,7 +161,7 @@ def test_code_that_measures_makes_another_record(record, ge, store, kept, edit, 
 
 
 def test_the_golden_model_belongs_to_what_measures(record, ge, store, kept, edit):
-    for module in ("formats", "arithmetic", "quantize"):
+    for module in ("formats", "arithmetic", "quantization.weights"):
         edit(f"dintmac.golden.{module}")
         assert kept(MAC, ge, store) is None
 
@@ -192,6 +197,7 @@ def test_hardware_code_that_changes_the_verilog_makes_another_record(
 @pytest.mark.parametrize(
     "maker", [DESIGNS["mac"].component, type(MAC.multiplier), DINT4.kind.half_steps]
 )
+@pytest.mark.slow
 def test_what_follows_from_code_of_others_is_measured_anew(
     record, ge, tmp_path, kept, maker, monkeypatch
 ):
@@ -202,6 +208,7 @@ def test_what_follows_from_code_of_others_is_measured_anew(
     assert kept(MAC, ge, store) is None
 
 
+@pytest.mark.slow
 def test_records_come_in_the_order_of_the_jobs_however_many_work(ge, tmp_path):
     jobs = [(configuration, ge) for configuration in ALL]
     seen = []
@@ -225,6 +232,7 @@ def test_a_warm_run_takes_no_time(record, ge, store):
     assert time.perf_counter() - start < 2
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_resumes(ge, tmp_path, kept, monkeypatch):
     store = Cache(tmp_path)
     jobs = [(configuration, ge) for configuration in ALL]
@@ -293,6 +301,7 @@ def test_an_error_in_a_worker_is_the_error_of_the_run(ge, tmp_path):
         measure_all(jobs, workers=2, store=Cache(tmp_path / "cache"))
 
 
+@pytest.mark.slow
 def test_a_wrong_netlist_is_not_recorded(ge, tmp_path, kept, monkeypatch):
     """The export is that of INT4: its netlist must not pass for dINT4."""
     wrong = room.export(Configuration("mac", INT4, parameters=SMALL))

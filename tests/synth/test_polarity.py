@@ -131,6 +131,7 @@ def test_what_has_no_complemented_adders_is_left_as_it_is(ge_cells):
     assert alternate_adders({"top": module}, ge_cells) == {"top": module}
 
 
+@pytest.mark.slow
 def test_a_mapped_design_is_smaller_and_right(library, cells, ge, ge_cells):
     configuration = Configuration("mac", DINT4, "digits", {"depth": 300})
     design = export(configuration)

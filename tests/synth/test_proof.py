@@ -20,6 +20,7 @@ FOUR_BITS = [(f.name, a.name) for f in (INT4, DINT4) for a in architectures_of(f
 
 
 @pytest.mark.parametrize(("format", "architecture"), FOUR_BITS)
+@pytest.mark.slow
 def test_a_lane_of_every_four_bit_architecture_is_exact(mapped, proofs_of, format, architecture):
     proofs = proofs_of(*mapped("pe", format, architecture, lanes=1, outputs=1, depth=DEPTH))
     claims = {proof.claim: proof.method for proof in proofs}
@@ -61,17 +62,20 @@ def test_all_products_of_every_int8_architecture_are_simulated(mapped, proofs_of
         ("pe", {"operand_register": 1, "double_buffered": 0}),
     ],
 )
+@pytest.mark.slow
 def test_sums_are_exact_with_options(mapped, proofs_of, design, options):
     sizes = {"lanes": 1, "depth": DEPTH} | ({"outputs": 1} if design == "pe" else {})
     claims = [p.claim for p in proofs_of(*mapped(design, "dint4", **sizes, **options))]
     assert claims == ["what comes in", "lane 0", "zeros", "control"]
 
 
+@pytest.mark.slow
 def test_of_a_sum_in_two_rows_the_control_logic_is_proved(mapped, proofs_of):
     proofs = proofs_of(*mapped("mac", "dint4", depth=DEPTH, carry_save=1))
     assert [proof.claim for proof in proofs] == ["control"]
 
 
+@pytest.mark.slow
 def test_a_design_is_mapped_and_proved(ge, store):
     proofs = prove(Configuration("mac", DINT4, "", {"depth": DEPTH}), ge, store)
     assert [proof.claim for proof in proofs] == ["what comes in", "lane 0", "zeros", "control"]
@@ -104,6 +108,7 @@ MESSAGE = re.compile(
 
 @pytest.mark.parametrize("part", ["partial_products", "inner_product"])
 @pytest.mark.parametrize("format", ["dint4", "int8"])
+@pytest.mark.slow
 def test_faults_in_products_and_adders_are_found_and_simulation_agrees(
     mapped, proofs_of, netlist_of, gate_faults, part, format
 ):

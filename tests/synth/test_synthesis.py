@@ -16,11 +16,13 @@ from dintmac.synth.synthesis import synthesize
 SIZES = {"lanes": 2, "outputs": 3, "depth": 300}
 
 
+@pytest.mark.slow
 def test_a_netlist_is_made_of_library_cells_alone(mapped, ge_cells):
     _, netlist = mapped("pe", "dint4", **SIZES)
     assert set(netlist.cells()) <= set(ge_cells.areas)
 
 
+@pytest.mark.slow
 def test_instances_are_counted_through_the_hierarchy(mapped):
     _, netlist = mapped("pe", "dint4", **SIZES)
     counts = netlist.instances()
@@ -39,6 +41,7 @@ def test_adders_and_clock_gates_of_the_library_are_used(mapped):
     assert cells["DFF"] >= 2 * 6 * 4 + 2 * 8
 
 
+@pytest.mark.slow
 def test_synthesis_is_reproducible(mapped, ge, ge_cells):
     configuration, netlist = mapped("mac", "dint4", depth=300)
     assert synthesize(export(configuration), ge, ge_cells) == netlist
@@ -83,6 +86,7 @@ def shuffled(library, path, seed):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.slow
 def test_areas_do_not_depend_on_the_order_of_cells_in_the_file(
     mapped, ge, ge_cells, tmp_path, seed
 ):

@@ -33,6 +33,7 @@ def fastest(library, store):
     return measure(MAC, library, 1e-3, store=store)
 
 
+@pytest.mark.slow
 def test_without_a_target_the_delay_is_that_of_the_smallest_area(smallest, library, store):
     assert (smallest.recipe, smallest.target_delay_ns) == ("area", None)
     assert smallest.delay_missing == ""
@@ -41,6 +42,7 @@ def test_without_a_target_the_delay_is_that_of_the_smallest_area(smallest, libra
     assert smallest.cells == mapped.cells()
 
 
+@pytest.mark.slow
 def test_a_target_that_the_smallest_meets_changes_nothing_but_the_record(smallest, library, store):
     record = measure(MAC, library, smallest.delay_ns + 0.1, store=store)
     assert (record.recipe, record.target_delay_ns) == ("delay", smallest.delay_ns + 0.1)
@@ -64,6 +66,7 @@ def test_a_target_between_is_met_by_an_area_between(smallest, fastest, library, 
     assert smallest_within([smallest, fastest, record], target) == record
 
 
+@pytest.mark.slow
 def test_in_a_netlist_of_one_module_all_logic_is_accumulation(fastest):
     split = fastest.area_split
     assert (split.products, split.control) == (None, 0.0)

@@ -72,6 +72,7 @@ def test_reads_each_tensor_of_a_layer_once_for_all_recipes(tmp_path, monkeypatch
     assert set(layers.values()) == {1}
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_layers(tmp_path):
     def peak(layers):
         exact = model(tmp_path / str(layers), layers, hidden=64)

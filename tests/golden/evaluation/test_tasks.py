@@ -31,6 +31,7 @@ def evaluate(folder, **options):
     return tasks.evaluate(folder, options.pop("variants", VARIANTS), Recipe(), **options)
 
 
+@pytest.mark.slow
 def test_evaluates_variants_against_full_precision(folder):
     done = []
     found = evaluate(folder, progress=lambda *numbers: done.append(numbers))
@@ -48,6 +49,7 @@ def test_evaluates_variants_against_full_precision(folder):
         assert found.settings["context"] == 16
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_what_its_json_says(folder):
     found = evaluate(folder, lengths=[4, 8])
     assert {r.length for r in found.ranges} == {4, 8}
@@ -64,6 +66,7 @@ def test_every_row_of_an_evaluation_has_the_scores_of_full_precision():
 
 
 @pytest.mark.parametrize("folder", ["llama"], indirect=True)
+@pytest.mark.slow
 def test_answers_questions(folder):
     path = folder.parent / "questions"
     found = evaluate(folder, questions=path)
@@ -78,6 +81,7 @@ def test_an_encoder_answers_no_questions(folder):
         evaluate(folder, questions=folder.parent / "questions")
 
 
+@pytest.mark.slow
 def test_integers_give_the_errors_of_fake_quantization(folder):
     # A code that falls on the other side of a tie goes through the layers after it.
     fake, exact = (evaluate(folder, integer=integer) for integer in (False, True))
@@ -215,6 +219,7 @@ def test_sentences_are_lines_that_end_at_a_line_feed(folder, tmp_path):
 
 
 @pytest.mark.parametrize("folder", ["llama"], indirect=True)
+@pytest.mark.slow
 def test_a_byte_order_mark_and_windows_lines_change_no_score(folder, tmp_path):
     expected = evaluate(folder, questions=tmp_path / "questions")
     for name in ("calibration", "evaluation", "questions"):

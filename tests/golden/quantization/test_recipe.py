@@ -94,6 +94,7 @@ def test_the_model_in_integers_is_the_fake_quantized_one(recipe):
         np.testing.assert_allclose(exact, expected, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_each_part_of_a_recipe_lowers_the_error():
     decoder = model("opt")
 
@@ -260,6 +261,7 @@ def causal_model_with_outliers():
     return Llama(config, tensors)
 
 
+@pytest.mark.slow
 def test_aqas_is_better_than_smoothquant_on_a_causal_model_with_activation_outliers():
     decoder, rng = causal_model_with_outliers(), np.random.default_rng(1)
     calibration, held_out = ([rng.integers(0, 60, 256) for _ in range(n)] for n in (64, 4))

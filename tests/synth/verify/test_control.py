@@ -124,6 +124,7 @@ def with_output(mapped, port, bit):
     return dataclasses.replace(mapped, modules={**mapped.modules, mapped.top: stuck})
 
 
+@pytest.mark.slow
 def test_a_counterexample_is_told_cycle_by_cycle(case, ge_cells):
     """Of a sum that never comes: reset, the transfer, and two moves, as the claim says."""
     configuration, right = case("mac")
@@ -154,6 +155,7 @@ def with_resets(cells, reset):
     return dataclasses.replace(cells, models={**cells.models, "DFF": resettable})
 
 
+@pytest.mark.slow
 def test_an_asynchronous_reset_in_use_is_found(case, ge_cells):
     configuration, right = case("mac")
     cells = with_resets(ge_cells, ge_cells.models["DFF"].inputs["D"][0])
@@ -174,6 +176,7 @@ def replace_abc(monkeypatch, program):
     monkeypatch.setattr(control, "command", lambda name: own if name == "abc" else command(name))
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_is_not_proved(monkeypatch, case, ge_cells):
     replace_in_script(monkeypatch, "{seconds}", "1")
     replace_abc(monkeypatch, "import time; time.sleep(60)")
