@@ -28,13 +28,11 @@ def check(design, format, architecture, simulator, **options):
 @pytest.mark.parametrize(
     ("design", "format", "architecture", "options"),
     [
-        ("mac", "dint4", "digits", {"tree_register": 64}),
         ("mac", "dint4", "digits", {"carry_save": 1}),
         ("dot", "int4", "pair", STAGED | {"carry_save": 1}),
         ("pe", "dint4", "digits_folded", {"tree_register": 2, "fast_adder": 1}),
-        ("pe", "int4", "r4n", STAGED),
         ("pe", "int4", "pair", {"operand_register": 1, "double_buffered": 0}),
-        ("tile", "int4", "r4n", STAGED),
+        ("tile", "int4", "r4n", STAGED | {"columns": 1}),
         ("tile", "dint4", "digits_folded", STAGED | {"double_buffered": 0}),
     ],
 )

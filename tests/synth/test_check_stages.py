@@ -20,14 +20,12 @@ STAGED = {"operand_register": 1, "tree_register": 2, "fast_adder": 1}
         ("mac", "int8", "", {"carry_save": 1}),
         ("dot", "dint4", "", {"tree_register": 2}),
         ("dot", "int8", "pair", STAGED | {"carry_save": 1}),
-        ("pe", "dint4", "digits_folded", {"tree_register": 2, "fast_adder": 1}),
         ("pe", "int4", "r4n", STAGED),
         ("dot", "dint4", "nr4sd", {"carry_save": 1}),
         ("pe", "int8", "fip", STAGED | {"double_buffered": 0}),
         ("pe", "dint4", "digits_folded", {"lanes": 1, "outputs": 16}),
         ("tile", "int4", "r4n", {"operand_register": 1}),
         ("tile", "dint4", "digits_folded", STAGED | {"double_buffered": 0}),
-        ("tile", "dint4", "nr4sd", STAGED),
     ],
 )
 @pytest.mark.slow

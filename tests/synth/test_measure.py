@@ -134,7 +134,13 @@ def test_data_that_is_not_used_is_not_in_the_key(ge):
 
 @pytest.mark.parametrize(
     "module",
-    ["golden.models.llama", "golden.recipe", "reports.report", "cli.report", "synth.ratios"],
+    [
+        "golden.models.llama",
+        "golden.quantization.recipe",
+        "reports.report",
+        "cli.report",
+        "synth.ratios",
+    ],
 )
 def test_code_that_measures_nothing_leaves_a_record(record, ge, store, kept, edit, module):
     edit(f"dintmac.{module}")
