@@ -76,7 +76,7 @@ def run_workload(
 ) -> WorkloadResult:
     """Stream a workload through a simulated tile and compare every output with the golden model.
 
-    Each transfer is compared as well, with what the input monitor saw.
+    Every output is compared with the behaviour of the tile in every cycle as well.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ ADDERS = [
     {"tree_register": tree_register, "fast_adder": fast_adder, "carry_save": carry_save}
     for tree_register, fast_adder, carry_save in ((0, 1, 0), (2, 0, 1), (5, 1, 1), (99, 0, 0))
 ]
-BUILT = [(f, a) for f, a in CASES if a.makes_products]
+BUILT = [(f, a) for f, a in CASES if a.makes_products and f != INT4]
 #: Sums of extremes, and at random.
 COPIES = 2048
 

@@ -115,7 +115,6 @@ async def fail(handle):
     [
         ("icarus", ".vcd", b"$date"),
         ("icarus", ".fst", b"\x00"),
-        pytest.param("verilator", ".fst", b"\x00", marks=pytest.mark.needs("lz4")),
         ("amaranth", ".vcd", b"$"),
     ],
 )

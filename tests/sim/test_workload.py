@@ -50,11 +50,16 @@ def test_equals_the_golden_product(vectors, depth, outputs, format):
 
 @pytest.mark.parametrize("name", ["icarus", "verilator"])
 @pytest.mark.slow
-def test_equals_the_golden_product_on_other_simulators(name, need):
+def test_equals_the_golden_product_on_other_simulators(name, need, tmp_path):
     need(name)
     workload = random_workload(11, 40, 21)
-    reports = []
-    result = run_workload(workload, tile(), SIMULATORS[name], progress=reports.append)
+    reports, waveform = [], tmp_path / "wave.fst"
+    if name == "verilator":
+        need("lz4")
+    result = run_workload(
+        workload, tile(), SIMULATORS[name], waveform=waveform, progress=reports.append
+    )
+    assert waveform.read_bytes().startswith(b"\x00")
     assert result.mismatches == 0
     assert all(0 <= fraction <= 1 for fraction in reports)
 
