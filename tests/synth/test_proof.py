@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from dintmac.golden.formats import DINT4, INT4, INT8, parse
+from dintmac.golden.formats import DINT4, INT4, parse
 from dintmac.hdl.architectures import architectures_of
 from dintmac.hdl.configuration import Configuration
 from dintmac.synth.check import CheckError, check
