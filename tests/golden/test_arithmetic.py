@@ -97,6 +97,19 @@ def test_refuses_what_does_not_fit(value):
         narrow(np.array([0, value], dtype=np.int64), 8, Overflow.REFUSE)
 
 
+def test_there_is_nothing_to_refuse_in_nothing():
+    nothing = np.zeros((0, 3), dtype=np.int64)
+    assert narrow(nothing, 8, Overflow.REFUSE).shape == (0, 3)
+    assert Requantizer(1, 1)(nothing).shape == (0, 3)
+
+
+def test_one_bit_holds_minus_one_and_zero():
+    values = np.array([-1], dtype=np.int64)
+    assert narrow(values, 1, Overflow.REFUSE).tolist() == [-1]
+    with pytest.raises(ValueError, match="values must fit 1 signed bits, not 5"):
+        narrow(np.array([5, 3], dtype=np.int64), 1, Overflow.REFUSE)
+
+
 @given(
     accumulators=st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=20),
     multiplier=st.integers(-(2**31) + 1, 2**31 - 1).filter(bool),
@@ -142,6 +155,18 @@ def test_scale_is_kept_to_the_bits_of_the_multiplier(scale, multiplier_bits):
     assert abs(requantize.multiplier) < 2**multiplier_bits
 
 
+@pytest.mark.parametrize(("scale", "shift"), [(2.0**15, 0), (2.0**-47, 62)])
+def test_scales_reach_both_ends_of_the_shift(scale, shift):
+    requantize = Requantizer.from_scale(scale)
+    assert (requantize.multiplier, requantize.shift) == (2**15, shift)
+
+
+def test_a_scale_comes_with_the_parameters_of_the_class():
+    assert Requantizer.from_scale(0.5) == Requantizer(2**15, 16)
+    parameters = {"zero_point": 3, "rounding": Rounding.FLOOR, "bits": 4}
+    assert Requantizer.from_scale(0.5, **parameters) == Requantizer(2**15, 16, **parameters)
+
+
 def test_multiplier_that_rounds_up_to_a_power_of_two_is_halved():
     requantize = Requantizer.from_scale(1 - 2.0**-40, multiplier_bits=8)
     assert (requantize.multiplier, requantize.shift) == (128, 7)
@@ -185,7 +210,7 @@ def test_multiplier_that_rounds_up_to_a_power_of_two_is_halved():
             TypeError,
             "overflow must be of type Overflow, not None",
         ),
-        (lambda: Requantizer(0, 1), ValueError, "multiplier must not be 0"),
+        (lambda: Requantizer(0, 1), ValueError, r"\Amultiplier must not be 0\Z"),
         (
             lambda: Requantizer(2**31, 1),
             ValueError,

@@ -53,6 +53,7 @@ def test_decodes_every_code_as_defined(format):
     codes = np.arange(format.codes, dtype=np.uint8)
     assert format.decode(codes).tolist() == [2 * v for v in values(format)]
     units = format.to_units(codes)
+    assert units.dtype == np.int16
     assert units.tolist() == [format.units_per_step * v for v in values(format)]
 
 
@@ -112,9 +113,10 @@ def test_greatest_floats_saturate_without_a_warning(dtype):
     assert DINT4.decode(codes).tolist() == [14, -12]
 
 
-def test_rounding_keeps_the_type_of_its_input():
+@pytest.mark.parametrize("format", [DINT4, FP4], ids=lambda f: f.name)
+def test_rounding_keeps_the_type_of_its_input(format):
     for dtype in (np.float16, np.float32, np.float64):
-        assert DINT4.round(np.array([0.3, 9], dtype=dtype)).dtype == dtype
+        assert format.round(np.array([0.3, 9], dtype=dtype)).dtype == dtype
 
 
 def test_shapes_are_kept():
@@ -138,6 +140,18 @@ def test_accumulator_has_exactly_the_bits_that_the_extremes_need(format, depth):
     assert high < 2 ** (bits - 1)
     assert low < -(2 ** (bits - 2)) or high >= 2 ** (bits - 2)
     assert format.max_depth(bits) >= depth > format.max_depth(bits - 1)
+
+
+@pytest.mark.parametrize("format", FORMATS.values(), ids=lambda f: f.name)
+def test_depth_is_the_greatest_whose_extremes_fit(format):
+    low, high = format.product_range()
+    for bits in range(1, 40):
+        limit = 2 ** (bits - 1)
+        depth = format.max_depth(bits)
+        assert depth >= 0
+        assert -limit <= depth * low
+        assert depth * high < limit
+        assert (depth + 1) * high >= limit or (depth + 1) * low < -limit
 
 
 def test_names_are_read_back_in_any_case():

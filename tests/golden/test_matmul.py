@@ -132,6 +132,13 @@ def test_dot_is_one_element_of_matmul(format, depth, seed):
     assert result == reference(activations, weights, format)[0][0]
 
 
+@pytest.mark.parametrize(("overflow", "expected"), [(Overflow.WRAP, -56), (Overflow.SATURATE, 127)])
+def test_dot_has_the_accumulator_of_matmul(overflow, expected):
+    activations = np.array([100, 100], dtype=np.int8)
+    weights = np.array([1, 1], dtype=np.uint8)
+    assert dot(activations, weights, INT8, accumulator_bits=8, overflow=overflow) == expected
+
+
 A = np.zeros((2, 3), dtype=np.int8)
 W = np.zeros((4, 3), dtype=np.uint8)
 
@@ -193,6 +200,11 @@ W = np.zeros((4, 3), dtype=np.uint8)
             lambda: dot([1], W[0], DINT4),
             TypeError,
             "activations must be an array of int8, not list",
+        ),
+        (
+            lambda: dot(A[0], [1], DINT4),
+            TypeError,
+            r"\Aweights must be an array of uint8, not list",
         ),
     ],
 )
