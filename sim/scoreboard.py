@@ -113,10 +113,12 @@ class Scoreboard:
         Raises
         ------
         CheckError
-            If an output is wrong, a result is missing, or none was ever compared.
+            If an output is wrong, a result is missing, or one was not compared, or none ever.
         """
         self.compare()
         if self.outstanding:
             raise CheckError(f"{self.outstanding} results are missing")
         if self.compared == 0:
             raise CheckError("no sum was compared")
+        if self._behaviour.unknown:
+            raise CheckError(f"{self._behaviour.unknown} sums were not compared")

@@ -50,12 +50,15 @@ class Behaviour(ABC):
     ----------
     sums : int
         Sums of known operands that all copies have given so far.
+    unknown : int
+        Sums of others: a bench or a check that meets one has compared less than it seems.
     """
 
     def __init__(self, configuration: Configuration, copies: int) -> None:
         self.configuration = configuration
         self.copies = copies
         self.sums = 0
+        self.unknown = 0
 
     @abstractmethod
     def outputs(self, inputs: Inputs) -> dict[str, Output]:
@@ -64,6 +67,11 @@ class Behaviour(ABC):
     @abstractmethod
     def tick(self, inputs: Inputs) -> None:
         """The rising edge that ends a cycle with these inputs."""
+
+    def count(self, given: Flags, known: Flags, sums: int) -> None:
+        """Count ``sums`` sums of each copy that gives them in this cycle."""
+        self.sums += int((given & known).sum()) * sums
+        self.unknown += int((given & ~known).sum()) * sums
 
     @abstractmethod
     def explain(self, copy: int) -> str:

@@ -49,8 +49,8 @@ class DotProductBehaviour(Behaviour):
 
     def tick(self, inputs: Inputs) -> None:
         advance, reset = self._advance(inputs), flags(inputs["rst"])
-        given = advance & self._transfers.flag("ends") & self._transfers.flag("known")
-        self.sums += int(given.sum())
+        given = advance & self._transfers.flag("ends")
+        self.count(given, self._transfers.flag("known"), 1)
         taken = advance & flags(inputs["i_valid"])
         first, last = flags(inputs["i_first"]), flags(inputs["i_last"])
         activations = inputs["i_activations"].astype(np.int64)

@@ -70,7 +70,7 @@ class ElementBehaviour(Behaviour):
             products.sums + inputs["i_partial_sums"], self.configuration.width, Overflow.WRAP
         )
         self._added.set(moves[-1], products)
-        self.sums += int((moves[-1] & products.known).sum()) * self._shape[1]
+        self.count(moves[-1], products.known, self._shape[1])
 
         if self._double_buffered:
             self._held.set(swaps, self._loaded)

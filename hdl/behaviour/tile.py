@@ -80,8 +80,8 @@ class TileBehaviour(Behaviour):
 
     def tick(self, inputs: Inputs) -> None:
         advance, ready, weight_ready = self._ready(inputs)
-        given = advance & self._vectors.flag("valid") & self._vectors.flag("known")
-        self.sums += int(given.sum()) * self.configuration.sizes.sums
+        given = advance & self._vectors.flag("valid")
+        self.count(given, self._vectors.flag("known"), self.configuration.sizes.sums)
         reset = flags(inputs["rst"])
         taken = ready & flags(inputs["i_valid"])
         swap = taken & flags(inputs["i_swap"])

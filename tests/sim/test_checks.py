@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 
 from dintmac.golden.formats import DINT4
+from dintmac.hdl.behaviour import DotProductBehaviour
 from dintmac.hdl.configuration import Configuration
 from dintmac.sim.benches import dot_product
 from dintmac.sim.simulators.amaranth import run_amaranth
@@ -132,3 +133,18 @@ def test_random_stalls_are_reproducible():
     run("none", cycles)
     run("none", cycles)
     assert lengths[0] == lengths[1]
+
+
+def test_sums_that_were_not_compared_are_named(monkeypatch):
+    """A behaviour that leaves open what it should know."""
+    tick = DotProductBehaviour.tick
+
+    def forgetful(behaviour, inputs):
+        if behaviour.sums > 10:
+            behaviour._known[:] = False
+            inputs = {**inputs, "i_first": np.zeros((1, 1), dtype=np.int64)}
+        tick(behaviour, inputs)
+
+    monkeypatch.setattr(DotProductBehaviour, "tick", forgetful)
+    with pytest.raises(CheckError, match="sums were not compared"):
+        run("none")
