@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from dintmac.golden.formats import DINT4, INT4, parse
+from dintmac.golden.formats import DINT4, INT4, INT8, parse
 from dintmac.hdl.architectures import architectures_of
 from dintmac.hdl.configuration import Configuration
 from dintmac.synth.check import CheckError, check
@@ -16,8 +16,7 @@ from dintmac.synth.proof import prove
 
 #: Narrow partial sums; what is left of the adders is proved all the same.
 DEPTH = 4
-FOUR_BITS = [(DINT4.name, a.name) for a in architectures_of(DINT4)]
-FOUR_BITS += [(INT4.name, name) for name in ("baugh_wooley", "r4n", "nr4sd")]
+FOUR_BITS = [(f.name, a.name) for f in (INT4, DINT4) for a in architectures_of(f)]
 
 
 @pytest.mark.parametrize(("format", "architecture"), FOUR_BITS)
@@ -48,9 +47,9 @@ def test_two_lanes_that_share_partial_products_are_proved_together(mapped, proof
     assert proofs[1].method == "SAT, 64 sets of codes"
 
 
-@pytest.mark.parametrize("architecture", ["booth", "r4n", "nr4sd_split", "pair_folded", "fip"])
+@pytest.mark.parametrize("architecture", [a.name for a in architectures_of(INT8)])
 @pytest.mark.slow
-def test_all_products_of_int8_are_simulated(mapped, proofs_of, architecture):
+def test_all_products_of_every_int8_architecture_are_simulated(mapped, proofs_of, architecture):
     sizes = {"lanes": 2, "outputs": 1, "depth": DEPTH}
     proofs = proofs_of(*mapped("pe", "int8", architecture, **sizes), 3)
     methods = {proof.claim: proof.method for proof in proofs}
